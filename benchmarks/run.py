@@ -1,0 +1,257 @@
+"""Speed as a ratio to the installed bpftool, measured in one run; writes the tables of
+docs/performance.md.
+
+Each pair of commands runs in turn (A B A B …) after one warm-up, so that a machine whose speed
+drifts slows both; the median of the ratios pair by pair is what counts.  Memory is the peak of
+the largest run, as the kernel accounts it (ru_maxrss).
+
+    python benchmarks/run.py            measure and print
+    python benchmarks/run.py --write    … and put the tables into docs/performance.md
+
+Needs root, the bpftool to compare with (PYBPFTOOL_REFERENCE or the one on PATH), and pybpftool
+installed beside the interpreter that runs this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from pybpftool.kernel import calls  # noqa: E402 - found through the line above
+from pybpftool.kernel.bpffs import mount_fs  # noqa: E402
+from tests.support.btf_builder import BtfBuilder  # noqa: E402
+
+HASH, LRU_HASH = 1, 9
+OURS = [str(Path(sys.executable).with_name("pybpftool"))]
+THEIRS = [os.environ.get("PYBPFTOOL_REFERENCE") or shutil.which("bpftool") or "bpftool"]
+RUNS = 5
+
+
+class Sample:
+    """One run: wall seconds and peak memory in MiB."""
+
+    def __init__(self, argv: Sequence[str], out: int) -> None:
+        begun = time.perf_counter()
+        process = subprocess.Popen(argv, stdout=out, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        self.seconds = time.perf_counter() - begun
+        self.memory = usage.ru_maxrss / 1024
+        if os.waitstatus_to_exitcode(status) not in (0, -13):
+            raise SystemExit(f"{' '.join(argv)}: status {status}")
+
+
+class Row:
+    """One line of a table: the pair of commands, and what was asked for."""
+
+    def __init__(self, name: str, ours: Sequence[str], theirs: Sequence[str], goal: str) -> None:
+        self.name = name
+        self.goal = goal
+        self.ours: list[Sample] = []
+        self.theirs: list[Sample] = []
+        self._argv = list(ours), list(theirs)
+
+    def measure(self, to_file: bool, runs: int = RUNS) -> Row:
+        for turn in range(runs + 1):
+            for argv, samples in zip(self._argv, (self.ours, self.theirs), strict=True):
+                with _sink(to_file) as out:
+                    sample = Sample(argv, out)
+                if turn:
+                    samples.append(sample)
+        return self
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster than the other, the median of the pairs."""
+        return statistics.median(
+            theirs.seconds / ours.seconds
+            for ours, theirs in zip(self.ours, self.theirs, strict=True)
+        )
+
+    def cells(self) -> list[str]:
+        ours = statistics.median(sample.seconds for sample in self.ours)
+        theirs = statistics.median(sample.seconds for sample in self.theirs)
+        memory = max(sample.memory for sample in self.ours)
+        return [self.name, f"{ours:.3f}", f"{theirs:.3f}", f"{memory:.0f}", self.goal]
+
+
+@contextmanager
+def _sink(to_file: bool) -> Iterator[int]:
+    if to_file:
+        with tempfile.TemporaryFile() as file:
+            yield file.fileno()
+    else:
+        with open(os.devnull, "wb") as file:
+            yield file.fileno()
+
+
+def typed() -> tuple[bytes, int, int, int]:
+    """BTF of ``u32 -> struct flow``: the blob, key id, value id, value size."""
+    btf = BtfBuilder()
+    u32 = btf.int("unsigned int", 4)
+    u64 = btf.int("unsigned long long", 8)
+    s32 = btf.int("int", 4, signed=True)
+    value = btf.struct(
+        "flow", 24, [("packets", u64, 0), ("bytes", u64, 64), ("cpu", s32, 128), ("mark", u32, 160)]
+    )
+    return btf.blob(), u32, value, 24
+
+
+def filled(directory: Path, name: str, count: int, *, with_btf: bool) -> Path:
+    """A pinned hash map of ``count`` entries."""
+    fields = {}
+    blob, key_id, value_id, size = typed()
+    if with_btf:
+        btf = calls.btf_load(blob)
+        fields = {
+            "btf_fd": btf.fileno(),
+            "btf_key_type_id": key_id,
+            "btf_value_type_id": value_id,
+        }
+    with calls.map_create(HASH, 4, size, count, name, **fields) as made:
+        for start in range(0, count, 10_000):
+            batch = range(start, min(start + 10_000, count))
+            keys = b"".join(struct.pack("=I", key) for key in batch)
+            values = b"".join(
+                struct.pack("=QQiI", key * 7, key * 1500, key % 64 - 1, key) for key in batch
+            )
+            calls.map_update_batch(made, keys, values, len(batch))
+        path = directory / name
+        calls.obj_pin(made, str(path))
+    return path
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [list(head), ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def dumps(directory: Path, count: int) -> str:
+    hexadecimal = filled(directory, "bench_hex", count, with_btf=False)
+    with_types = filled(directory, "bench_btf", count, with_btf=True)
+    rows = []
+    for name, options, path, goal in (
+        ("hexadecimal, plain", [], hexadecimal, "8x"),
+        ("BTF, plain", [], with_types, "5x"),
+        ("BTF, `-j`", ["-j"], with_types, "3x"),
+        ("BTF, `-p`", ["-p"], with_types, "5x"),
+        ("hexadecimal, `-j`", ["-j"], hexadecimal, ""),
+    ):
+        words = [*options, "map", "dump", "pinned", str(path)]
+        cells = None
+        for to_file in (False, True):
+            row = Row(name, OURS + words, THEIRS + words, goal).measure(to_file)
+            ratio = f"**{row.ratio:.1f}x**"
+            if cells is None:
+                cells = [*row.cells()[:-1], ratio]
+            else:
+                cells += [ratio, goal]
+        assert cells is not None
+        rows.append(cells)
+        print(cells, flush=True)
+    head = ["dump", "ours, s", "bpftool, s", "our peak, MiB", "to /dev/null", "to a file", "goal"]
+    return table(head, rows)
+
+
+def growth(directory: Path) -> str:
+    rows = []
+    start = min(Sample([*OURS, "map", "help"], 1).seconds for _ in range(5))
+    for count in (1_000, 10_000, 100_000, 1_000_000):
+        path = filled(directory, f"grow{count}", count, with_btf=True)
+        words = ["map", "dump", "pinned", str(path)]
+        samples = []
+        for _ in range(3):
+            with _sink(False) as out:
+                samples.append(Sample(OURS + words, out))
+        seconds = statistics.median(sample.seconds for sample in samples)
+        memory = max(sample.memory for sample in samples)
+        rows.append(
+            [
+                f"{count:,}",
+                f"{seconds * 1000:.0f}",
+                f"{(seconds - start) * 1e9 / count:.0f}",
+                f"{memory:.0f}",
+            ]
+        )
+        path.unlink()
+    return table(["entries", "ms", "ns an entry beyond start-up", "peak, MiB"], rows)
+
+
+def start_up(directory: Path) -> str:
+    rows = []
+    bare = [sys.executable, "-c", "pass"]
+    for name, argv, goal in (
+        ("`pybpftool map list`", [*OURS, "map", "list"], "3x"),
+        ("`pybpftool map help`", [*OURS, "map", "help"], ""),
+        ("`pybpftool map lookup …`", [*OURS, "map", "lookup", "id", "1", "key", "0"], ""),
+    ):
+        if "lookup" in argv:
+            path = filled(directory, "start", 4, with_btf=True)
+            argv = [*OURS, *f"map lookup pinned {path} key 0 0 0 0".split()]
+        row = Row(name, argv, bare, goal).measure(False, 21)
+        ours, theirs = (
+            statistics.median(s.seconds for s in samples) * 1000
+            for samples in (row.ours, row.theirs)
+        )
+        rows.append([name, f"{ours:.1f}", f"{theirs:.1f}", f"**{1 / row.ratio:.2f}x**", goal])
+        print(rows[-1], flush=True)
+    return table(["command", "ms", "`python -c pass`, ms", "ratio", "at most"], rows)
+
+
+def first_line(directory: Path) -> str:
+    words = f"map dump pinned {directory / 'bench_btf'}"
+    begun = time.perf_counter()
+    subprocess.run(f"{OURS[0]} {words} | head -1 >/dev/null", shell=True, check=True)
+    return f"`map dump` of the million into `head -1`: {time.perf_counter() - begun:.3f} s."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="put the tables into the docs")
+    parser.add_argument("--entries", type=int, default=1_000_000)
+    options = parser.parse_args()
+    version = subprocess.run([*THEIRS, "version"], capture_output=True, text=True, check=True)
+    machine = (
+        f"{version.stdout.splitlines()[0]}; Python {platform.python_version()}; "
+        f"Linux {platform.release().split('-')[0]}; {os.cpu_count()} CPUs."
+    )
+    directory = Path(tempfile.mkdtemp(prefix="pybpftool-bench."))
+    try:
+        mount_fs("bpf", str(directory))
+        sections = {
+            "machine": machine,
+            "dumps": dumps(directory, options.entries),
+            "first-line": first_line(directory),
+            "growth": growth(directory),
+            "start-up": start_up(directory),
+        }
+    finally:
+        subprocess.run(["umount", "-R", "-l", str(directory)], check=False)
+        directory.rmdir()
+    page = ROOT / "docs" / "performance.md"
+    text = page.read_text()
+    for name, body in sections.items():
+        print(f"\n{name}\n{body}")
+        mark, end = f"<!-- {name} -->\n", f"<!-- end {name} -->"
+        before, _, rest = text.partition(mark)
+        _, _, after = rest.partition(end)
+        text = f"{before}{mark}{body}\n{end}{after}"
+    if options.write:
+        page.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""``python -m pybpftool``."""
+
+from .cli.main import main
+
+main()

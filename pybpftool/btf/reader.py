@@ -1,0 +1,131 @@
+"""BTF bytes to a Btf: header, sections and the place of every type.
+
+Source: linux/btf.h, spec 4.2.  Nothing of the blob is believed: what does not add up raises
+BadData with the byte at which it does not.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from itertools import pairwise
+
+from ..errors import BadData
+from .spec import Btf
+from .types import FIXED_WORDS, ITEM_WORDS, kind_of, vlen_of
+
+MAGIC = 0xEB9F
+VERSION = 1
+_HEADER = 24  # bytes every header has; a longer one also names a layout section
+
+
+def read_btf(blob: bytes, base: Btf | None = None, *, name: str = "") -> Btf:
+    """The types of a BTF blob, of either byte order.
+
+    ``blob``: raw BTF, as BPF_BTF_GET_INFO, /sys/kernel/btf or an ELF's .BTF section give it.
+    ``base``: the Btf that a split one continues.  ``name``: what to call it in errors.
+    BadData when the blob contradicts itself.
+    """
+    label = f"BTF '{name}'" if name else "BTF"
+    if len(blob) < _HEADER:
+        raise BadData(f"{label}: {len(blob)} bytes are less than a header of {_HEADER}")
+    order = "little" if blob[0] == MAGIC & 0xFF else "big"
+    mark = "<" if order == "little" else ">"
+    magic, version, _flags, header = struct.unpack_from(mark + "HBBI", blob)
+    if magic != MAGIC:
+        raise BadData(f"{label}: no BTF magic at byte 0")
+    if version != VERSION:
+        raise BadData(f"{label}: version {version} at byte 2 is not {VERSION}")
+    if not _HEADER <= header <= len(blob):
+        raise BadData(f"{label}: header length {header} at byte 4 is not {_HEADER}..{len(blob)}")
+    sections = [
+        ("type", *struct.unpack_from(mark + "II", blob, 8)),
+        ("string", *struct.unpack_from(mark + "II", blob, 16)),
+    ]
+    if header >= _HEADER + 8:
+        sections.append(("layout", *struct.unpack_from(mark + "II", blob, _HEADER)))
+    _check_sections(label, sections, header, len(blob))
+
+    _, offset, length = sections[0]
+    types_at = header + offset
+    if offset % 4 or length % 4:
+        raise BadData(f"{label}: type section at byte {types_at} is not made of whole words")
+    words = memoryview(blob)[types_at : types_at + length].cast("B").cast("I")
+    if order != sys.byteorder:
+        words = _swapped(words)
+
+    _, offset, length = sections[1]
+    strings = bytes(blob[header + offset : header + offset + length])
+    if not (base and not strings):  # a split BTF may live off its base's strings
+        if not strings or strings[-1]:
+            raise BadData(f"{label}: string section at byte {header + offset} does not end in NUL")
+        if not base and strings[0]:
+            raise BadData(f"{label}: string section at byte {header + offset} starts with no NUL")
+    starts = _index(words, label, types_at, base.type_count if base else 1)
+    return Btf(words, starts, strings, types_at=types_at, base=base, name=name)
+
+
+def _check_sections(
+    label: str, sections: list[tuple[str, int, int]], header: int, size: int
+) -> None:
+    """Every section lies inside the blob and none in another."""
+    for what, offset, length in sections:
+        if header + offset + length > size:
+            raise BadData(
+                f"{label}: {what} section at byte {header + offset}"
+                f" needs {length} bytes, past the end at {size}"
+            )
+    placed = sorted((offset, length, what) for what, offset, length in sections if length)
+    for (offset, length, what), (after, _, other) in pairwise(placed):
+        if offset + length > after:
+            raise BadData(f"{label}: {what} and {other} sections overlap at byte {header + after}")
+
+
+def _swapped(words: memoryview) -> memoryview:
+    from array import array
+
+    turned = array("I", words)
+    turned.byteswap()
+    return memoryview(turned)
+
+
+class _Steps(dict[int, int]):
+    """Info word -> words of such a type; each distinct one is worked out once, 0 if unknown."""
+
+    def __missing__(self, info: int) -> int:
+        kind = kind_of(info)
+        step = 0
+        if 0 < kind < len(FIXED_WORDS):
+            step = 3 + FIXED_WORDS[kind] + ITEM_WORDS[kind] * vlen_of(info)
+        self[info] = step
+        return step
+
+
+def _index(words: memoryview, label: str, types_at: int, first: int) -> memoryview:
+    """Index of the first word of each type."""
+    from array import array
+
+    starts = array("I")
+    add = starts.append
+    steps = _Steps()
+    at = 0
+    end = len(words)
+    try:
+        while at < end:
+            step = steps[words[at + 1]]
+            if not step:
+                raise BadData(
+                    f"{label}: type [{first + len(starts)}] at byte {types_at + 4 * at}"
+                    f" is of unknown kind {kind_of(words[at + 1])}"
+                )
+            add(at)
+            at += step
+    except IndexError:
+        add(at)
+        at = end + 1
+    if at > end:
+        raise BadData(
+            f"{label}: type [{first + len(starts) - 1}] at byte {types_at + 4 * starts[-1]}"
+            f" does not end within the type section"
+        )
+    return memoryview(starts)

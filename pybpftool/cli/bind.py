@@ -1,0 +1,105 @@
+"""From the user's words to the values of a row, left to right."""
+
+from __future__ import annotations
+
+from ..command import HELP, IGNORE, NEEDS, Call, Words
+from ..errors import Misuse, PybpftoolError
+from .grammar import names, opening, shape
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from ..command import Command, Options, Place
+    from .grammar import Clause
+
+
+def matches(word: str, keyword: str) -> bool:
+    """Whether a word abbreviates a keyword; the empty word abbreviates all (spec 1.2)."""
+    return keyword.startswith(word)
+
+
+def pick(rows: Iterable[Command], word: str | None) -> Command | None:
+    """The first row with a command word that ``word`` abbreviates; without a word, the first."""
+    for row in rows:
+        if word is None or any(matches(word, name) for name in names(row.usage)):
+            return row
+    return None
+
+
+def bind(row: Command, words: Words, options: Options) -> dict[str, Any]:
+    """The values for ``row.run`` by parameter name.
+
+    Raises PybpftoolError with bpftool's sentence for the first word that does not fit, Misuse
+    where the object's help is the answer.
+    """
+    _count(row, words)
+    call = Call(row, options)
+    head, clauses = shape(row.usage, row.hidden)
+    places = {place.name: place for place in row.places}
+    for name in head:
+        call.bound[name.lower()] = places[name].read(words, call)
+    while len(words):
+        clause = _opened(clauses, places, words, row)
+        if clause is None:
+            if row.extra == IGNORE:
+                break
+            raise _stray(row, words.next or "")
+        if clause.keywords:
+            words.take()
+        call.keyword = "".join(clause.keywords)
+        if not clause.places:
+            call.bound[clause.param] = True
+        for name in clause.places:
+            call.bound[clause.param] = _place(places, clause, name).read(words, call)
+    for clause in clauses:
+        if clause.param not in call.bound and clause.places:
+            absent = _place(places, clause, clause.places[0]).absent
+            if absent is not None:
+                call.keyword = "".join(clause.keywords)
+                call.bound[clause.param] = absent(call)
+    return call.bound
+
+
+def _count(row: Command, words: Words) -> None:
+    """Hold the number of words against what the row takes."""
+    if isinstance(row.words, tuple):
+        least, right = min(row.words), len(words) in row.words
+    else:
+        least, right = row.words, len(words) >= row.words
+    if right:
+        return
+    if row.wrong == HELP:
+        raise Misuse("")
+    if row.wrong == NEEDS:
+        words.need(least, status=row.status)
+    raise _stray(row, words.next or "")
+
+
+def _opened(
+    clauses: list[Clause], places: dict[str, Place], words: Words, row: Command
+) -> Clause | None:
+    """The first clause that the next word opens."""
+    if row.pairs:
+        words.need(2)
+    word = words.next or ""
+    for clause in clauses:
+        keywords = clause.keywords or opening(places[clause.places[0]].definition or "")
+        # a place all by itself takes any word: it has its own sentence for a wrong one
+        alone = not clause.keywords and len(clauses) == 1
+        if alone or not keywords or any(matches(word, keyword) for keyword in keywords):
+            return clause
+    return None
+
+
+def _place(places: dict[str, Place], clause: Clause, name: str) -> Place:
+    """A place by its name, or by ``keyword NAME`` where one name means two things."""
+    return places.get(f"{clause.param} {name}") or places[name]
+
+
+def _stray(row: Command, word: str) -> PybpftoolError:
+    """What to say to a word that no clause takes."""
+    if callable(row.extra):
+        return PybpftoolError(row.extra(word))
+    return Misuse("") if row.extra == HELP else PybpftoolError(f"what is '{word}'?")

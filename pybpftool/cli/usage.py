@@ -1,0 +1,42 @@
+"""The help texts, laid out from the rows."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..command import Object
+
+_COMMON = "{ {-j|--json} [{-p|--pretty}] | {-d|--debug} |"
+_MARGIN = " " * 7
+
+
+def top(prog: str, objects: Sequence[str]) -> str:
+    """The help of the tool itself.
+
+    ``prog``: the name it was called by.  ``objects``: the OBJECT words.
+    """
+    words = " | ".join(objects)
+    return (
+        f"Usage: {prog} [OPTIONS] OBJECT {{ COMMAND | help }}\n"
+        f"{_MARGIN}{prog} batch file FILE\n"
+        f"{_MARGIN}{prog} version\n"
+        "\n"
+        f"{_MARGIN}OBJECT := {{ {words} }}\n"
+        f"{_MARGIN}OPTIONS := {_COMMON}\n"
+        f"{' ' * 20}{{-V|--version}} }}\n"
+    )
+
+
+def of_object(thing: Object, prog: str, typed: str) -> str:
+    """The help of one object.
+
+    ``typed``: the object word as the user wrote it, which the lines repeat (spec 1.6).
+    """
+    lead = f"{_MARGIN}{prog} {typed} "
+    lines = [lead + row.usage for row in thing.commands]
+    text = "Usage: " + "\n".join(lines)[len(_MARGIN) :] + "\n\n"
+    for place in thing.definitions:
+        text += f"{_MARGIN}{place.name} := {place.definition}\n"
+    return text + f"{_MARGIN}OPTIONS := {_COMMON}\n{' ' * 20}{thing.options} }}\n"

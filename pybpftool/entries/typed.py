@@ -1,0 +1,78 @@
+"""The BTF types of a map's entries, and their printer."""
+
+from __future__ import annotations
+
+from ..btf.reader import read_btf
+from ..btf.values import compile_entries
+from ..errors import BadData, PybpftoolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..btf.spec import Btf
+    from ..btf.values import Entries
+    from ..kernel.handles import MapInfo
+    from .shape import Shape
+
+
+class TypedEntries:
+    """Key and value types of a map: (Btf, type id) each, the key's None where it has none."""
+
+    __slots__ = ("_key", "_value")
+
+    def __init__(self, key: tuple[Btf, int] | None, value: tuple[Btf, int]) -> None:
+        self._key = key
+        self._value = value
+
+    def printer(
+        self, shape: Shape, *, json: bool, pretty: bool, depth: int, headed: bool = False
+    ) -> Entries:
+        """The compiled printer of the map's entries, for ``depth`` open brackets.
+
+        ``headed``: each entry is an object that begins with a text handed in, and what is
+        printed here is its ``formatted`` (spec 3.6).
+        """
+        return compile_entries(
+            self._key,
+            self._value,
+            json=json,
+            pretty=pretty,
+            depth=depth,
+            cpus=shape.cpus,
+            head=("", "") if headed else None,
+        )
+
+
+def typed_entries(info: MapInfo) -> TypedEntries | None:
+    """The types of a map's entries, None where its values have no BTF.
+
+    The value type of a map made by the kernel itself (struct_ops) is one of the kernel's own.
+    """
+    if info.btf_vmlinux_value_type_id:
+        btf = _kernel_btf()
+        value = info.btf_vmlinux_value_type_id
+    elif info.btf_value_type_id:
+        btf = _btf(info.btf_id)
+        value = info.btf_value_type_id
+    else:
+        return None
+    key = (btf, info.btf_key_type_id) if info.btf_key_type_id else None
+    return TypedEntries(key, (btf, value))
+
+
+def _kernel_btf() -> Btf:
+    path = "/sys/kernel/btf/vmlinux"
+    try:
+        with open(path, "rb") as file:
+            return read_btf(file.read(), name="vmlinux")
+    except (OSError, BadData) as error:
+        raise PybpftoolError(f"failed to get kernel btf: {error}") from error
+
+
+def _btf(id: int) -> Btf:
+    from ..kernel import handles
+
+    try:
+        with handles.Btf.by_id(id) as handle:
+            return read_btf(handle.blob(), name=str(id))
+    except PybpftoolError as error:
+        raise PybpftoolError(f"failed to get btf: {error}", hint=error.hint) from error

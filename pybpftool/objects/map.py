@@ -1,0 +1,704 @@
+"""Inspect and change BPF maps.
+
+Maps are the kernel's stores of keys and values that BPF programs and processes share.  A map is
+named by its id, by its name, or by a path of the bpf file system where it is pinned.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from operator import index
+
+from ..command import (
+    COMPACT,
+    IGNORE,
+    NEEDS,
+    NOTHING,
+    PLAIN,
+    WHAT,
+    Bulk,
+    Command,
+    Many,
+    Object,
+    One,
+    Place,
+)
+from ..entries.read import read
+from ..entries.render import entry_printer
+from ..entries.shape import Shape
+from ..entries.words import read_bytes
+from ..errors import KernelError, Misuse, PybpftoolError, during, errno_status
+from ..kernel.calls import BPF_F_RDONLY
+from ..output.emit import told
+from ..output.hexdump import block
+from ..output.json_writer import closing, dumps, newline, quote
+from ..places import FILE, MAP, PROG, read_number, read_word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..command import Call, Options, Record, Words
+    from ..entries.render import EntryPrinter
+    from ..entries.typed import TypedEntries
+    from ..kernel.handles import Handle, Map, Prog
+
+NAME_MAX = 15
+"""Bytes of a map's name: BPF_OBJ_NAME_LEN less its NUL (uapi/linux/bpf.h)."""
+
+
+# ------------------------------------------------------------------ line templates
+
+
+def _header(record: Record) -> str:
+    """First line of a map in the listing, and its title in a dump of several."""
+    kind = record["type"]
+    name = f"name {record['name']}  " if "name" in record else ""
+    return (
+        f"{record['id']}: {kind if isinstance(kind, str) else f'type {kind}'}  {name}"
+        f"flags 0x{record['flags']:x}{_offloaded(record)}\n"
+    )
+
+
+def _offloaded(record: Record) -> str:
+    dev = record.get("dev")
+    if dev is None:
+        return ""
+    place = f"ifindex {dev['ifindex']} ns_dev {dev['ns_dev']} ns_ino {dev['ns_inode']}"
+    return f"  offloaded_to {dev.get('ifname', place)}"
+
+
+def _listing(record: Record) -> str:
+    """A map in the listing."""
+    text = _header(record)
+    text += f"\tkey {record['bytes_key']}B  value {record['bytes_value']}B"
+    text += f"  max_entries {record['max_entries']}"
+    if "bytes_memlock" in record:
+        text += f"  memlock {record['bytes_memlock']}B"
+    if "owner_prog_type" in record or "owner_jited" in record:
+        text += "\n\t"
+    if "owner_prog_type" in record:
+        kind = record["owner_prog_type"]
+        text += f"owner_prog_type {kind}  "
+    if "owner_jited" in record:
+        text += f"owner{'' if record['owner_jited'] else ' not'} jited"
+    for path in record.get("pinned", ()):
+        text += f"\n\tpinned {path}"
+    notes = [f"btf_id {record['btf_id']}"] if "btf_id" in record else []
+    if record["frozen"]:
+        notes.append("frozen")
+    if notes:
+        text += "\n\t" + "  ".join(notes)
+    if "pids" in record:
+        text += "\n\tpids " + ", ".join(f"{p['comm']}({p['pid']})" for p in record["pids"])
+    return text + "\n"
+
+
+# ------------------------------------------------------------------ show
+
+
+def show(options: Options, map: list[Map] | None = None) -> Many | One:
+    """Show information about loaded maps.
+
+    Without MAP every map of the system is listed, in the order of ids.
+    """
+    from ..kernel.handles import Map
+    from ..kernel.holders import holders
+
+    pins = Map.pins() if options.bpffs else {}
+    held = holders("map")
+
+    def record(opened: Map) -> Record:
+        return _record(opened, pins, held)
+
+    if map is None:
+        return Many((record(opened) for opened in Map.listed(BPF_F_RDONLY)), _listing)
+    if len(map) == 1:
+        return One(record(map[0]), _listing)
+    return Many((record(opened) for opened in map), _listing)
+
+
+def _identity(opened: Map) -> Record:
+    """What names a map: the head of its record."""
+    from ..kernel.words import map_type_word
+
+    info = opened.info
+    record: Record = {"id": info.id, "type": map_type_word(info.type) or info.type}
+    if info.name:
+        record["name"] = info.name
+    record["flags"] = info.map_flags
+    return record
+
+
+def _record(
+    opened: Map, pins: dict[int, list[str]], held: dict[int, list[tuple[int, str]]]
+) -> Record:
+    from ..kernel import netdev, proc
+    from ..kernel.words import prog_type_word
+
+    info = opened.info
+    notes = proc.fdinfo(opened)
+    record = _identity(opened)
+    if info.ifindex:
+        record["dev"] = netdev.record(info.ifindex, info.netns_dev, info.netns_ino)
+    record["bytes_key"] = info.key_size
+    record["bytes_value"] = info.value_size
+    record["max_entries"] = info.max_entries
+    if "memlock" in notes:
+        record["bytes_memlock"] = int(notes["memlock"])
+    if "owner_prog_type" in notes:
+        kind = int(notes["owner_prog_type"])
+        record["owner_prog_type"] = prog_type_word(kind) or kind
+    if "owner_jited" in notes:
+        record["owner_jited"] = notes["owner_jited"] != "0"
+    record["frozen"] = int(notes.get("frozen", 0))
+    if info.btf_id:
+        record["btf_id"] = info.btf_id
+    if pins:
+        record["pinned"] = pins.get(info.id, [])
+    if info.id in held:
+        record["pids"] = [{"pid": pid, "comm": comm} for pid, comm in held[info.id]]
+    return record
+
+
+# ------------------------------------------------------------------ create
+
+
+def create(
+    options: Options,
+    file: str,
+    name: str | None = None,
+    type: int = 0,
+    key: int = 0,
+    value: int = 0,
+    entries: int = 0,
+    flags: int = 0,
+    inner_map: Map | None = None,
+    offload_dev: int = 0,
+    dev: int = 0,
+) -> One:
+    """Create a new map and pin it to FILE.
+
+    The bpf file system is mounted over the directory of FILE if it is none, unless -n forbids.
+    """
+    from ..kernel import bpffs, calls
+
+    if name is None:
+        raise PybpftoolError("map name not specified")
+    raw = os.fsencode(name)
+    if len(raw) > NAME_MAX:
+        options.warn(
+            f"Warning: map name is longer than {NAME_MAX} characters, it will be truncated."
+        )
+    with during("map create failed"):
+        created = calls.map_create(
+            type,
+            key,
+            value,
+            entries,
+            raw[:NAME_MAX],
+            flags,
+            inner_map_fd=inner_map.fileno() if inner_map else 0,
+            map_ifindex=offload_dev or dev,
+        )
+    with created:
+        bpffs.pin(created, file, options.nomount)
+    return NOTHING
+
+
+def _read_type(words: Words, call: Call) -> int:
+    from ..kernel.words import MAP_TYPES, number
+
+    if call.bound.get("type"):
+        raise PybpftoolError("map type already specified")
+    word = words.take()
+    found = number(MAP_TYPES, word)
+    if found is None:
+        raise PybpftoolError(f"unrecognized map type: {word}")
+    return found
+
+
+def _sized(what: str) -> Callable[[Words, Call], int]:
+    """A reader of one of create's numbers, which must not be given twice."""
+
+    def read(words: Words, call: Call) -> int:
+        if call.bound.get(call.keyword):
+            raise PybpftoolError(f"{what} already specified")
+        return read_number(words, what)
+
+    return read
+
+
+def _read_device(words: Words, call: Call) -> int:
+    from ..kernel.netdev import ifindex
+
+    if call.keyword == "dev":
+        options = call.options
+        options.warn(
+            f"Warning: '{options.prog} map create [...] dev <ifname>' syntax is deprecated.\n"
+            "Going further, please use 'offload_dev <ifname>' to request hardware offload for "
+            "the map."
+        )
+    if call.bound.get("dev") or call.bound.get("offload_dev"):
+        raise PybpftoolError("offload device already specified")
+    word = words.take()
+    with during(f"unrecognized netdevice '{word}'"):
+        return ifindex(word)
+
+
+def _read_inner(words: Words, call: Call) -> Map:
+    if len(words) < 2:
+        raise Misuse(f"'{words.last}' needs at least 2 arguments, {len(words)} found")
+    opened: Map = MAP.read(words, call)
+    return opened
+
+
+# ------------------------------------------------------------------ DATA
+
+
+def _read_key(words: Words, call: Call) -> bytes:
+    shape = _shape(call)
+    if "key" in call.bound:
+        raise PybpftoolError("duplicate key")
+    if not shape.key_size and call.row.run not in (getnext, delete):
+        raise PybpftoolError("unnecessary key")
+    return read_bytes(words, "key", shape.key_size)
+
+
+def _no_key(call: Call) -> None:
+    if _shape(call).key_size or call.row.run is delete:
+        raise PybpftoolError("did not find key")
+
+
+def _read_value(words: Words, call: Call) -> bytes | Handle:
+    shape = _shape(call)
+    if "value" in call.bound:
+        raise PybpftoolError("duplicate value")
+    if not shape.value_size:
+        raise PybpftoolError("unnecessary value")
+    if not (shape.of_maps or shape.of_progs):
+        return shape.spread(read_bytes(words, "value", shape.value_size))
+    kind = "map in map" if shape.of_maps else "map of progs"
+    if shape.value_size != 4:
+        raise PybpftoolError(f"value smaller than 4B for {kind}?")
+    if len(words) < 2:
+        raise PybpftoolError(f"not enough value arguments for {kind}")
+    if shape.of_maps:
+        inner: Map = MAP.read(words, call)
+        return inner
+    if "id".startswith(words.next or ""):
+        call.options.warn(
+            "Warning: updating program array via MAP_ID, make sure this map is kept open\n"
+            "         by some process or pinned otherwise update will be lost"
+        )
+    program: Prog = PROG.read(words, call)
+    return program
+
+
+def _no_value(call: Call) -> None:
+    if "key" not in call.bound:
+        _no_key(call)  # push names no key, but in a map with keys that is what is missed first
+    if _shape(call).value_size:
+        raise PybpftoolError("did not find value")
+
+
+def _shape(call: Call) -> Shape:
+    return Shape.of(call.bound["map"].info)
+
+
+def _read_flags(words: Words, call: Call) -> int:
+    word = words.take()
+    if "update_flags" in call.bound:
+        raise PybpftoolError(f"flags specified multiple times: {word}")
+    return next(flag for name, flag in _FLAGS if name.startswith(word))
+
+
+_FLAGS = (("any", 0), ("noexist", 1), ("exist", 2))
+"""UPDATE_FLAGS in the order their abbreviations are tried (uapi/linux/bpf.h)."""
+
+
+def _stray(word: str) -> str:
+    """What to say to a word where only other words of an entry are expected."""
+    for name in ("key", "value"):
+        if name.startswith(word):
+            return f"unnecessary {name}"
+    if any(name.startswith(word) for name, _ in _FLAGS):
+        return f"flags specified multiple times: {word}"
+    return f"expected key or value, got: {word}"
+
+
+# ------------------------------------------------------------------ entries
+
+
+def update(
+    options: Options,
+    map: Map,
+    key: bytes | None = None,
+    value: bytes | Handle | None = None,
+    update_flags: int = 0,
+) -> One:
+    """Set the value of a key.
+
+    UPDATE_FLAGS: any (the default) sets or replaces, exist replaces only, noexist adds only.
+    """
+    from ..kernel import calls
+
+    # a map or program goes in as the number of its descriptor
+    data = value if isinstance(value, bytes) else None
+    if value is not None and not isinstance(value, bytes):
+        data = index(value).to_bytes(4, sys.byteorder)
+    with during("update failed", leak=True):
+        calls.map_update(map, key, data, update_flags)
+    return NOTHING
+
+
+def lookup(options: Options, map: Map, key: bytes | None = None) -> One | Bulk:
+    """Show the value of a key (of a queue or stack, the value that would be popped)."""
+    from ..kernel import calls
+
+    shape = Shape.of(map.info)
+    with during("lookup failed", leak=True):
+        value = calls.map_lookup(map, key, shape.width)
+    if value is None:
+        text = f"key:\n{block(key or b'')}\n\nNot found\n"
+        return One(None, text, status=errno_status(errno.ENOENT))
+    return _entry(map, key, value)
+
+
+def getnext(options: Options, map: Map, key: bytes | None = None) -> One:
+    """Show the key after a key, or the first one."""
+    from ..kernel import calls
+
+    with during("can't get next key", leak=True):
+        following = calls.map_next_key(map, key, map.info.key_size)
+        if following is None:
+            raise KernelError(errno.ENOENT, "")
+
+    def plain(record: Record) -> str:
+        first = f"key:\n{block(key)}\n" if key is not None else "key: None\n"
+        return f"{first}next key:\n{block(following)}\n"
+
+    return One(
+        {"key": None if key is None else _spelled(key), "next_key": _spelled(following)}, plain
+    )
+
+
+def _spelled(data: bytes) -> list[str]:
+    return [f"0x{byte:02x}" for byte in data]
+
+
+def delete(options: Options, map: Map, key: bytes) -> One:
+    """Remove a key."""
+    from ..kernel import calls
+
+    with during("delete failed", leak=True):
+        calls.map_delete(map, key)
+    return NOTHING
+
+
+def pop(options: Options, map: Map) -> One | Bulk:
+    """Take the next value off a queue or stack and show it."""
+    from ..kernel import calls
+
+    shape = Shape.of(map.info)
+    if shape.key_size:
+        raise PybpftoolError(f"a map of type {shape.type} has no next value to pop")
+    with during("pop failed", leak=True):
+        value = calls.map_lookup_and_delete(map, None, shape.width)
+    if value is None:
+        return One(None, "Error: empty map\n", status=errno_status(errno.ENOENT))
+    return _entry(map, None, value)
+
+
+def freeze(options: Options, map: Map) -> One:
+    """Make a map read-only for processes, for good; BPF programs may still write it."""
+    from ..kernel import calls
+
+    with during("failed to freeze map", leak=True):
+        calls.map_freeze(map)
+    return NOTHING
+
+
+def pin(options: Options, map: Map, file: str) -> One:
+    """Pin a map to FILE, which must lie in a bpf file system."""
+    from ..kernel import bpffs
+
+    bpffs.pin(map, file, options.nomount)
+    return NOTHING
+
+
+def _entry(map: Map, key: bytes | None, value: bytes) -> Bulk:
+    """One entry by itself."""
+    from ..entries.typed import typed_entries
+
+    typed = typed_entries(map.info)
+    shape = Shape.of(map.info)
+    end = "\n" if typed else ""
+
+    def chunks(form: str, depth: int) -> Iterator[str]:
+        yield entry_printer(shape, typed, form, depth).many(key or b"", value, 1)
+        yield end if form == PLAIN else ""
+
+    return Bulk(chunks)
+
+
+# ------------------------------------------------------------------ dump
+
+
+def dump(options: Options, map: list[Map]) -> Bulk:
+    """Show all entries of a map, by BTF type where the map has one.
+
+    A name that several maps bear dumps each of them.
+    """
+    from ..entries.typed import typed_entries
+
+    typed = [typed_entries(opened.info) for opened in map]
+    shapes = [Shape.of(opened.info) for opened in map]
+    for shape in shapes:
+        if shape.type == "reuseport_sockarray" and shape.value_size != 8:
+            options.warn(f"Warning: cannot read values from {shape.type} map with value_size != 8")
+    dumped = list(zip(map, shapes, typed, strict=True))
+
+    def chunks(form: str, depth: int) -> Iterator[str]:
+        if form == PLAIN and not all(typed):
+            return _hex_listing(dumped)
+        return _document(dumped, form, depth)
+
+    return Bulk(chunks)
+
+
+def _texts(opened: Map, shape: Shape, printer: EntryPrinter) -> Iterator[tuple[str, int]]:
+    """The text of a map's entries in pieces, and how many entries each shows."""
+    with during(f"can't dump {shape.type} map", leak=True):
+        for batch in read(opened, shape):
+            if not batch.errno:
+                yield printer.many(batch.keys, batch.values, batch.count), batch.count
+            elif not (batch.errno == errno.ENOENT and (shape.of_maps or shape.of_progs)):
+                yield printer.failure(batch.keys, batch.errno), 0
+
+
+def _hex_listing(dumped: list[tuple[Map, Shape, TypedEntries | None]]) -> Iterator[str]:
+    """Maps as lines of bytes, each closed by its count."""
+    for place, (opened, shape, _) in enumerate(dumped):
+        if len(dumped) > 1:
+            yield ("\n" if place else "") + _header(_identity(opened))
+        found = 0
+        for text, count in _texts(opened, shape, entry_printer(shape, None, PLAIN, 0)):
+            yield text
+            found += count
+        yield f"Found {found} element{'' if found == 1 else 's'}\n"
+
+
+def _document(
+    dumped: list[tuple[Map, Shape, TypedEntries | None]], form: str, depth: int
+) -> Iterator[str]:
+    """Maps as a JSON document, or in its likeness for people where all have types.
+
+    One map is the array of its entries; of several each is an object that ends in it.
+    """
+    pretty = form != COMPACT
+    several = len(dumped) > 1
+    failed: PybpftoolError | None = None
+    if several:
+        yield "["
+    for place, (opened, shape, typed) in enumerate(dumped):
+        level = depth
+        head = ""
+        if several:
+            level = depth + 2
+            head = dumps(_identity(opened), pretty=pretty, depth=depth + 1)
+            head = head[: -len(closing("}", True, pretty, depth + 1))] + ","
+            head += (newline(level) if pretty else "") + quote("elements") + ":" + " " * pretty
+        yield ("," if place else "") + head + "["
+        printer = entry_printer(shape, typed, form, level + 1)
+        filled = False
+        try:
+            for text, _ in _texts(opened, shape, printer):
+                yield ("," if filled else "") + text
+                filled = True
+        except PybpftoolError as error:
+            failed = error
+            if form != PLAIN:
+                yield ("," if filled else "") + dumps(told(error), pretty=pretty, depth=level + 1)
+                filled = True
+        yield closing("]", filled, pretty, level)
+        if several:
+            yield closing("}", True, pretty, depth + 1)
+        if failed:
+            break
+    if several:
+        yield closing("]", True, pretty, depth)
+    if form == PLAIN:
+        yield "\n"
+    if failed:
+        raise failed
+
+
+# ------------------------------------------------------------------ event_pipe
+
+
+def event_pipe(
+    options: Options, map: Map, cpu: int | None = None, index: int | None = None
+) -> Many:
+    """Read events that BPF programs send through a perf event array, until interrupted.
+
+    By default events of all CPUs are read; ``cpu N index M`` takes those of one CPU, through
+    that index of the map.
+    """
+    from ..kernel.perf import events
+
+    if (cpu is None) != (index is None):
+        raise PybpftoolError("cpu and index must be specified together")
+    return Many(events(map, cpu, index, options.warn), _event, flush=True)
+
+
+def _read_perf_map(words: Words, call: Call) -> Map:
+    opened: Map = MAP.read(words, call)
+    if Shape.of(opened.info).type != "perf_event_array":
+        raise PybpftoolError("map is not a perf event array")
+    return opened
+
+
+def _read_index(what: str) -> Callable[[Words, Call], int]:
+    """A reader of a number whose absence is told as a misplaced keyword."""
+
+    def read(words: Words, call: Call) -> int:
+        if not len(words):
+            raise PybpftoolError(f"what is '{words.last}'?")
+        return read_number(words, what)
+
+    return read
+
+
+def _event(record: Record) -> str:
+    """A sample, or a note that some were lost."""
+    if record["type"] == _SAMPLE:
+        seconds, rest = divmod(record["timestamp"], 10**9)
+        return (
+            f"== @{seconds}.{rest:09} CPU: {record['cpu']} index: {record['index']} =====\n"
+            f"{block(bytes(record['data']))}\n"
+        )
+    if "lost" in record:
+        return f"lost {record['lost']['count']} events\n"
+    return f"unknown event type={record['type']} size={record['size']}\n"
+
+
+_SAMPLE = 9
+"""PERF_RECORD_SAMPLE (uapi/linux/perf_event.h)."""
+
+
+# ------------------------------------------------------------------ rows
+
+DATA = Place("DATA", _read_key, definition="{ [hex] BYTES }", absent=_no_key)
+PERF_MAP = Place("MAP", _read_perf_map)
+VALUE = Place("VALUE", _read_value, definition="{ DATA | MAP | PROG }", absent=_no_value)
+UPDATE_FLAGS = Place("UPDATE_FLAGS", _read_flags, definition="{ any | exist | noexist }")
+TYPE = Place(
+    "TYPE",
+    _read_type,
+    definition="""\
+{ hash | array | prog_array | perf_event_array | percpu_hash |
+                 percpu_array | stack_trace | cgroup_array | lru_hash |
+                 lru_percpu_hash | lpm_trie | array_of_maps | hash_of_maps |
+                 devmap | devmap_hash | sockmap | cpumap | xskmap | sockhash |
+                 cgroup_storage | reuseport_sockarray | percpu_cgroup_storage |
+                 queue | stack | sk_storage | struct_ops | ringbuf | inode_storage |
+                 task_storage | bloom_filter | user_ringbuf | cgrp_storage | arena |
+                 insn_array | rhash }""",
+)
+_NEW_MAP = (
+    FILE,
+    TYPE,
+    Place("KEY_SIZE", _sized("key size")),
+    Place("VALUE_SIZE", _sized("value size")),
+    Place("MAX_ENTRIES", _sized("max entries")),
+    Place("name NAME", read_word),
+    Place("FLAGS", _sized("flags")),
+    Place("MAP", _read_inner),
+    Place("NAME", _read_device),
+)
+
+OBJECT = Object(
+    "map",
+    (
+        Command(
+            "{ show | list }   [MAP]", show, (MAP,), words=(0, 2), wrong=WHAT, access="read each"
+        ),
+        Command(
+            """\
+create     FILE type TYPE key KEY_SIZE value VALUE_SIZE \\
+                                  entries MAX_ENTRIES name NAME [flags FLAGS] \\
+                                  [inner_map MAP] [offload_dev NAME]""",
+            create,
+            _NEW_MAP,
+            hidden="[dev NAME]",
+            words=7,
+            wrong=NEEDS,
+            extra="unknown arg {}".format,
+            pairs=True,
+        ),
+        Command("dump       MAP", dump, (MAP,), words=(2,), access="read each"),
+        Command(
+            "update     MAP [key DATA] [value VALUE] [UPDATE_FLAGS]",
+            update,
+            (MAP, DATA, VALUE, UPDATE_FLAGS),
+            words=2,
+            extra=_stray,
+            access="write",
+        ),
+        Command("lookup     MAP [key DATA]", lookup, (MAP, DATA), words=2, extra=_stray),
+        Command(
+            "getnext    MAP [key DATA]",
+            getnext,
+            (MAP, Place("DATA", _read_key)),
+            words=2,
+            extra=_stray,
+        ),
+        Command(
+            "delete     MAP  key DATA", delete, (MAP, DATA), words=2, extra=_stray, access="write"
+        ),
+        Command(
+            "pin        MAP  FILE",
+            pin,
+            (MAP, FILE),
+            words=3,
+            wrong=NEEDS,
+            status=errno_status(errno.EINVAL),
+            extra=IGNORE,
+        ),
+        Command(
+            "event_pipe MAP [cpu N index M]",
+            event_pipe,
+            (PERF_MAP, Place("N", _read_index("CPU ID")), Place("M", _read_index("index"))),
+            access="write",
+        ),
+        Command("peek       MAP", lookup, (MAP, DATA), hidden="[key DATA]", words=2, extra=_stray),
+        Command(
+            "push       MAP value VALUE",
+            update,
+            (MAP, DATA, VALUE, UPDATE_FLAGS),
+            hidden="[key DATA] [UPDATE_FLAGS]",
+            words=2,
+            extra=_stray,
+            access="write",
+        ),
+        Command("pop        MAP", pop, (MAP,), words=2, extra=IGNORE, access="write"),
+        Command(
+            "enqueue    MAP value VALUE",
+            update,
+            (MAP, DATA, VALUE, UPDATE_FLAGS),
+            hidden="[key DATA] [UPDATE_FLAGS]",
+            words=2,
+            extra=_stray,
+            access="write",
+        ),
+        Command("dequeue    MAP", pop, (MAP,), words=2, extra=IGNORE, access="write"),
+        Command("freeze     MAP", freeze, (MAP,), words=2, wrong=NEEDS, access="write"),
+        Command("help"),
+    ),
+    (MAP, DATA, PROG, VALUE, UPDATE_FLAGS, TYPE),
+    options="{-f|--bpffs} | {-n|--nomount}",
+    summary=__doc__ or "",
+)

@@ -1,0 +1,149 @@
+"""The only writer to stdout and stderr: results and errors in, bytes out."""
+
+from __future__ import annotations
+
+import sys
+
+from ..command import PLAIN, PRETTY, Many, One
+from ..errors import PybpftoolError
+from .json_writer import closing, dumps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
+
+    from ..command import Bulk
+
+_FULL = 1 << 16  # pieces are gathered up to this many characters before a write
+
+
+class Console:
+    """The outside world of one run: where results and errors go, and in which form.
+
+    ``out``, ``err``: binary streams; tests hand in their own.
+    ``depth``: JSON brackets open around the next result (a batch nests documents).
+    ``batches``: how many batches are being run, one inside the other.
+    ``written``: characters that went to stdout so far.
+    """
+
+    __slots__ = ("_err", "_out", "batches", "depth", "form", "written")
+
+    def __init__(self, out: BinaryIO | None = None, err: BinaryIO | None = None) -> None:
+        self._out = out
+        self._err = err
+        self.written = 0
+        self.batches = 0
+        self.form = PLAIN
+        self.depth = 0
+
+    @property
+    def json(self) -> bool:
+        """Whether a JSON document is being written."""
+        return self.form != PLAIN
+
+    def write(self, text: str) -> None:
+        """Text to stdout, as it is."""
+        if text:
+            self.written += len(text)
+            _write_all(self._out or sys.stdout.buffer, text)
+
+    def flush(self) -> None:
+        """Let everything written so far leave the process."""
+        (self._out or sys.stdout.buffer).flush()
+
+    def complain(self, text: str) -> None:
+        """Text to stderr, after all that stdout was given before it."""
+        self.flush()
+        err = self._err or sys.stderr.buffer
+        _write_all(err, text)
+        err.flush()
+
+    def warn(self, text: str) -> None:
+        """A remark beside the result; not for programs, so JSON mode swallows it."""
+        if not self.json:
+            self.complain(text + "\n")
+
+    def fail(self, error: PybpftoolError) -> None:
+        """The one sentence of an error: on stderr, or the document itself in JSON mode."""
+        if self.json:
+            if not error.told:
+                self.write(dumps(told(error), pretty=self.form == PRETTY, depth=self.depth))
+        elif error.message:
+            hint = f"Hint: {error.hint}\n" if error.hint else ""
+            self.complain(f"Error: {error.message}\n{hint}")
+
+    def show(self, result: One | Many | Bulk) -> int:
+        """Write a result; gives the exit status.
+
+        An error while records are still coming ends the document properly before it is raised.
+        """
+        if isinstance(result, One):
+            self.write(
+                dumps(result.record, pretty=self.form == PRETTY, depth=self.depth)
+                if self.json
+                else _plain(result.plain, result.record)
+            )
+        elif isinstance(result, Many):
+            self._stream(_many(result, self.form, self.depth), flush=result.flush)
+        else:
+            self._stream(result.chunks(self.form, self.depth))
+        return result.status
+
+    def _stream(self, pieces: Iterable[str], *, flush: bool = False) -> None:
+        held: list[str] = []
+        size = 0
+        try:
+            for piece in pieces:
+                held.append(piece)
+                size += len(piece)
+                if flush or size > _FULL:
+                    self.write("".join(held))
+                    held.clear()
+                    size = 0
+                    if flush:
+                        self.flush()
+        except PybpftoolError:
+            self.write("".join(held))
+            raise
+        self.write("".join(held))
+
+
+def _write_all(stream: BinaryIO, text: str) -> None:
+    """Write every byte: an unbuffered stream (``python -u``) may take fewer at a time."""
+    data = memoryview(text.encode("utf-8", "surrogateescape"))
+    while data:
+        data = data[stream.write(data) :]
+
+
+def told(error: PybpftoolError) -> dict[str, str]:
+    """The record of an error; once made, the sentence needs no second telling in JSON mode."""
+    error.told = True
+    return {"error": error.message}
+
+
+def _plain(plain: object, record: object) -> str:
+    return plain if isinstance(plain, str) else plain(record)  # type: ignore[operator]  # One.plain is str or Layout
+
+
+def _many(result: Many, form: str, depth: int) -> Iterator[str]:
+    if form == PLAIN:
+        for record in result.records:
+            yield result.plain(record)
+        return
+    pretty = form == PRETTY
+    mark = "["
+    failed: PybpftoolError | None = None
+    try:
+        for record in result.records:
+            yield mark + dumps(record, pretty=pretty, depth=depth + 1)
+            mark = ","
+    except PybpftoolError as error:
+        failed = error
+        yield mark + dumps(told(error), pretty=pretty, depth=depth + 1)
+        mark = ","
+    if mark == "[":
+        yield mark
+    yield closing("]", mark == ",", pretty, depth)
+    if failed:
+        raise failed

@@ -1,0 +1,40 @@
+"""Where pybpftool differs from bpftool on purpose: the rows of docs/differences.md, as data."""
+
+from __future__ import annotations
+
+DIFFERENCES = {
+    "no-match-says-so": "A name that no map (or program) bears is told in a sentence; "
+    "bpftool fails without a word.",
+    "undumpable-says-so": "Dumping a map that cannot be walked (queue, stack, bloom filter, ring "
+    "buffer, arena, local storage) says so and why; bpftool shows an empty dump. "
+    "The exit status is the same.",
+    "one-json-document": "An error in JSON mode is exactly one document; bpftool lets a second one "
+    "(null for the help) follow behind a comma.",
+    "escaped-errors": "The sentence of an error is escaped in JSON like any other string.",
+    "base-btf-errors": "A bad -B file is told on one line, and by a reason where bpftool has only "
+    "libbpf's number; bpftool ends the sentence with an empty line, in JSON with a raw line break.",
+    "json-of-characters": "A quote, backslash or control character in typed values is escaped, so "
+    "that JSON stays JSON; bpftool writes it raw.",
+    "floats": "Floating-point values are shown as numbers; bpftool writes (unsupported-kind) and "
+    "drops the rest of the entry.",
+    "no-stale-btf-id": "Lists show the BTF id of each map itself; bpftool repeats that of the map "
+    "before for maps without BTF, on kernels since 6.18, and dumps them by it.",
+    "pop-without-keys": "pop and dequeue refuse a map that has keys; bpftool takes the entry out "
+    "whose key happens to be in uninitialised memory.",
+    "batch-null": "In a JSON batch a command without output has null as its output; bpftool leaves "
+    "the place empty.",
+    "batch-misuse": "A JSON batch with a misused command ends as a whole document; bpftool aborts.",
+    "batch-end": "A batch succeeds when all its commands did; bpftool calls what the last one left "
+    "in errno a read error.",
+    "batch-directory": "A directory as batch file cannot be opened; bpftool says that it cannot be "
+    "read.",
+    "quiet-stop": "In JSON mode event_pipe ends without the remark Stopping... on standard error.",
+    "missing-word": "A handle without its last word is an error; bpftool crashes in event_pipe.",
+    "version": "version names pybpftool's own version beside the bpftool it speaks like, and what "
+    "Python libraries add.",
+    "help-ends-line": "The null that -j -h prints ends its line.",
+    "holders-from-proc": "The processes that hold a map are found in /proc, on every kernel; "
+    "bpftool has them only where it can load its iterator program, and was built with it.",
+    "output-errors": "Output that cannot be written is an error; bpftool pays no attention.",
+}
+"""id -> one sentence."""

@@ -1,0 +1,228 @@
+"""What pybpftool does where it differs from bpftool on purpose."""
+
+from __future__ import annotations
+
+import shlex
+import struct
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from pybpftool.kernel import calls
+from tests.live.compare import Both, ours
+from tests.live.differences import DIFFERENCES
+from tests.live.zoo import KINDS, Kind, made, u32
+from tests.support.btf_builder import CHAR, BtfBuilder
+
+
+class Case(NamedTuple):
+    """A line and how it ends; ``{}`` is the id of a map of ``kind``."""
+
+    difference: str
+    line: str
+    out: str = ""
+    err: str = ""
+    status: int = 255
+    kind: str = "h_one"
+
+
+CASES = [
+    Case("no-match-says-so", "map show name nobody", err="Error: no map has the name 'nobody'\n"),
+    Case(
+        "no-match-says-so",
+        "-j map dump name nobody",
+        """{"error":"no map has the name 'nobody'"}\n""",
+    ),
+    Case(
+        "no-match-says-so",
+        "map update id {} key 0 0 0 0 value tag 0011223344556677",
+        err="Error: no program has the tag '0011223344556677'\n",
+        kind="progs_none",
+    ),
+    Case(
+        "one-json-document",
+        "-j map create /x type hash_of_maps key 4 value 4 entries 1 name x inner_map id",
+        """{"error":"'inner_map' needs at least 2 arguments, 1 found"}\n""",
+    ),
+    Case(
+        "escaped-errors",
+        "-j map show '\"' 1",
+        """{"error":"expected 'id', 'name' or 'pinned', got: '\\"'?"}\n""",
+    ),
+    Case(
+        "base-btf-errors",
+        "-B /nonexistent map show",
+        err="Error: failed to parse base BTF at '/nonexistent': -2\n",
+    ),
+    Case(
+        "base-btf-errors",
+        "-j -B /nonexistent map show",
+        """{"error":"failed to parse base BTF at '/nonexistent': -2"}\n""",
+    ),
+    Case(
+        "pop-without-keys",
+        "map pop id {}",
+        err="Error: a map of type hash has no next value to pop\n",
+    ),
+    Case(
+        "batch-directory",
+        "batch file /",
+        err="Error: Can't open file (/): Is a directory\n",
+    ),
+    Case(
+        "missing-word",
+        "map event_pipe id",
+        err="Error: 'id' needs at least 1 arguments, 0 found\n",
+    ),
+    Case("help-ends-line", "-j -h", "null\n", status=0),
+    *(
+        Case(
+            "undumpable-says-so",
+            "map dump id {}",
+            "[]\n" if kind.endswith("storage") else "",  # it has types, so this is a document
+            f"Error: can't dump {KINDS[kind].type} map: {reason}\n",
+            status,
+            kind=kind,
+        )
+        for kind, reason, status in (
+            ("queue", "Invalid argument", 234),
+            ("stack", "Invalid argument", 234),
+            ("bloom", "Operation not supported", 161),
+            ("ring", "Unknown error 524", 244),
+            ("user_ring", "Unknown error 524", 244),
+            ("arena", "Operation not supported", 161),
+            ("sk_storage", "Unknown error 524", 244),
+            ("inode_storage", "Unknown error 524", 244),
+            ("task_storage", "Unknown error 524", 244),
+            ("cgrp_storage", "Unknown error 524", 244),
+        )
+    ),
+    Case(
+        "undumpable-says-so",
+        "-j map dump id {}",
+        """[{"error":"can't dump queue map: Invalid argument"}]\n""",
+        status=234,
+        kind="queue",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.difference}: {case.line}"[:60])
+def test_our_answer(case: Case, both: Both, pins: str) -> None:
+    with made(KINDS[case.kind], pins) as map:
+        words = shlex.split(case.line.format(map.id))
+        mine = ours(*words)
+        assert (mine.out, mine.err, mine.status) == (case.out, case.err, case.status)
+        assert both.reference(*words) != mine, "no difference any more"
+
+
+def _typed(type: str, size: int, values: list[bytes], stack: ExitStack) -> Kind:
+    """A hash of one of a few types that bpftool cannot show."""
+    b = BtfBuilder(sys.byteorder)
+    number = b.int("int", 4, signed=True)
+    types = {
+        "letters": b.array(b.int("letter", 1, encoding=CHAR), 4),
+        "floats": b.struct(
+            "floats", 16, [("f", b.float("float", 4), 0), ("d", b.float("double", 8), 64)]
+        ),
+    }
+    btf = stack.enter_context(calls.btf_load(b.blob()))
+    return Kind(
+        type,
+        "hash",
+        4,
+        size,
+        fill=lambda stack: [(u32(at), value) for at, value in enumerate(values)],
+        fields=lambda stack: {
+            "btf_fd": btf.fileno(),
+            "btf_key_type_id": number,
+            "btf_value_type_id": types[type],
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "shown"),
+    [
+        ("letters", b'"\\\1\n', ['"', "\\", "\1", "\n"]),
+        ("floats", struct.pack("=f4xd", 0.5, -1e300), {"f": 0.5, "d": -1e300}),
+    ],
+    ids=["json-of-characters", "floats"],
+)
+def test_values_are_json(type: str, value: bytes, shown: object, both: Both, pins: str) -> None:
+    with ExitStack() as stack:
+        kind = _typed(type, len(value), [value], stack)
+        map = stack.enter_context(made(kind, pins))
+        [entry] = ours("-j", "map", "dump", "id", str(map.id)).json
+        assert entry["formatted"] == {"key": 0, "value": shown}
+
+
+def test_no_stale_btf_id(both: Both, pins: str) -> None:
+    with made(KINDS["t_int"], pins) as typed, made(KINDS["h_one"], pins) as bare:
+        listed = {record["id"]: record for record in ours("-j", "map", "list").json}
+        assert listed[typed.id]["btf_id"]
+        assert "btf_id" not in listed[bare.id]
+
+
+def test_batch_null_and_batch_misuse(both: Both, tmp_path: Path, pins: str) -> None:
+    with made(KINDS["h_one"], pins) as map:
+        batch = tmp_path / "batch"
+        batch.write_text(f"map show id {map.id}\nmap dump\n")
+        ended = ours("-j", "batch", "file", str(batch))
+        assert ended.status == 255
+        first, second = ended.json
+        assert first["output"]["id"] == map.id
+        assert second == {"command": ["map", "dump"], "output": None}
+        assert both.reference("-j", "batch", "file", str(batch)).status == 134
+
+
+def test_batch_end(both: Both, tmp_path: Path, pins: str) -> None:
+    with made(KINDS["t_int"], pins) as map:
+        batch = tmp_path / "batch"
+        batch.write_text(f"map dump id {map.id}\n")
+        assert ours("batch", "file", str(batch)).out.endswith("processed 1 commands\n")
+
+
+def test_version(both: Both) -> None:
+    from pybpftool import CONTRACT, __version__
+
+    assert ours("version").out.startswith(f"bpftool v{CONTRACT}\n")
+    record = ours("-j", "version").json
+    assert record["version"] == record["bpftool_version"] == CONTRACT
+    assert record["pybpftool_version"] == __version__
+
+
+def test_holders_from_proc(both: Both, pins: str) -> None:
+    with made(KINDS["h_one"], pins) as map:
+        sleeper = subprocess.Popen(
+            [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"],
+            pass_fds=[map.fd.fileno()],
+            stdout=subprocess.PIPE,
+        )
+        with sleeper:
+            assert sleeper.stdout
+            sleeper.stdout.readline()
+            comm = Path(f"/proc/{sleeper.pid}/comm").read_text().strip()
+            words = ["map", "show", "id", str(map.id)]
+            assert ours("-j", *words).json["pids"] == [{"pid": sleeper.pid, "comm": comm}]
+            assert ours(*words).out.endswith(f"\n\tpids {comm}({sleeper.pid})\n")
+            sleeper.kill()
+
+
+def test_output_errors(both: Both, pins: str) -> None:
+    with made(KINDS["h_one"], pins) as map, open("/dev/full", "wb") as full:
+        words = [sys.executable, "-m", "pybpftool", "map", "dump", "id", str(map.id)]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.stderr == "Error: can't write output: No space left on device\n"
+        assert done.returncode == 255
+
+
+def test_every_difference_is_tested() -> None:
+    here = Path(__file__).parent
+    tests = [path.read_text() for path in here.glob("test_*.py")]
+    for id in DIFFERENCES:
+        assert any(f'"{id}"' in text or f"_{id.replace('-', '_')}" in text for text in tests), id

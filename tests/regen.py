@@ -1,0 +1,58 @@
+"""What is made from other files of the project, made anew: ``python -m tests.regen``.
+
+``--check`` writes nothing and fails where a file is not what it would be made to be.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from pybpftool.cli.main import load
+from pybpftool.cli.manpage import page, top_page
+from pybpftool.kernel.abi_build import build
+from pybpftool.objects import OBJECTS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def generated() -> Iterator[tuple[str, str]]:
+    """Every generated file: its path in the project, and the text it ought to hold."""
+    with tempfile.TemporaryDirectory() as directory:
+        target = Path(directory, "_abi.py")
+        with redirect_stdout(io.StringIO()):  # cffi tells what it does
+            build(str(target))
+        yield "pybpftool/kernel/_abi.py", target.read_text()
+    things = [load(name) for name in OBJECTS]
+    yield "man/pybpftool.8", top_page(things)
+    for thing in things:
+        yield f"man/pybpftool-{thing.name}.8", page(thing)
+
+
+def stale() -> dict[str, str]:
+    """The generated files that are missing or differ: path and the text they ought to hold."""
+    return {
+        name: text
+        for name, text in generated()
+        if not (ROOT / name).is_file() or (ROOT / name).read_text() != text
+    }
+
+
+def main() -> int:
+    """Write what is stale, or with ``--check`` only name it; gives the exit status."""
+    checking = sys.argv[1:] == ["--check"]
+    found = stale()
+    for name, text in found.items():
+        sys.stderr.write(f"{name}: {'is stale' if checking else 'written'}\n")
+        if not checking:
+            (ROOT / name).parent.mkdir(exist_ok=True)
+            (ROOT / name).write_text(text)
+    return int(checking and bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

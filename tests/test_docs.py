@@ -1,0 +1,87 @@
+"""What the documents say, held against what is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.live.differences import DIFFERENCES
+from tests.support.need import need
+from tests.support.run import pybpftool
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
+
+
+def rows() -> list[list[str]]:
+    """The table of differences, without its head."""
+    lines = (ROOT / "docs/differences.md").read_text().splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+
+
+def test_differences_are_those_of_the_data() -> None:
+    assert [row[0] for row in rows()] == list(DIFFERENCES)
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
+def test_a_difference_is_told_and_tested(row: list[str]) -> None:
+    name, theirs, ours, test = row
+    assert theirs.endswith(".") and ours.endswith(".")
+    file, _, function = test.rpartition("::")
+    source = (ROOT / (file or "tests/live/test_differences.py")).read_text()
+    assert f"def {function}(" in source
+    # the test names the row, or is named for it
+    assert f'"{name}"' in source or name.replace("-", "_") in source
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = re.findall(r"`((?:tests|pybpftool|docs|examples)/[\w./*-]+)`", page.read_text())
+    for name in named:
+        assert list(ROOT.glob(name)), name
+
+
+def test_walk_of_the_readme() -> None:
+    """The lines of the README, run on a map of another name, answer as it says."""
+    need(os.geteuid() == 0 and os.path.ismount("/sys/fs/bpf"), "needs root and /sys/fs/bpf")
+    place = f"/sys/fs/bpf/readme_{os.getpid()}"
+    text = (ROOT / "README.md").read_text().replace("/sys/fs/bpf/ports", place)
+    parts = re.findall(r"^    # (.*)\n((?:    [^#\n].*\n)*)", text, re.MULTILINE)
+    assert len(parts) > 5
+    try:
+        for line, answer in parts:
+            tool, *words = shlex.split(line)
+            if tool != "pybpftool":
+                subprocess.run([tool, *words], check=True)
+                continue
+            ended = pybpftool(*words)
+            assert (ended.err, ended.status) == ("", 0)
+            assert _same(ended.out) == _same(answer)
+    finally:
+        Path(place).unlink(missing_ok=True)
+
+
+def _same(text: str) -> str:
+    """A text without what differs from one map or kernel to the next, and without indentation."""
+    text = re.sub(r"^\s*\d+: ", "ID: ", text, flags=re.MULTILINE)
+    return re.sub(r"^\s+", "", re.sub(r"memlock \d+B", "memlock", text), flags=re.MULTILINE)
+
+
+def test_ci_runs_the_command_of_the_readme() -> None:
+    command = "./run-tests"
+    assert f"    sudo {command}\n" in (ROOT / "README.md").read_text()
+    lines = (ROOT / ".ci/run").read_text().splitlines()
+    [code] = [line for line in lines if line and not line.startswith("#")]
+    assert code == f'cd "$(dirname "${{BASH_SOURCE[0]}}")/.." && exec {command}'
