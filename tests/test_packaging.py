@@ -73,7 +73,6 @@ def test_wheel_holds_the_package_and_no_more(wheel: Path) -> None:
     package |= {"pybpftool/py.typed", "pybpftool/kernel/abi.h"}
     data = f"pybpftool-{__version__}.data"
     shared = {
-        "scripts/pybpftool",
         *(f"data/share/man/man8/{path.name}" for path in (ROOT / "man").iterdir()),
         "data/share/bash-completion/completions/pybpftool",
         "data/share/zsh/site-functions/_pybpftool",
