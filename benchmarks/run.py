@@ -225,7 +225,7 @@ def main() -> None:
     options = parser.parse_args()
     version = subprocess.run([*THEIRS, "version"], capture_output=True, text=True, check=True)
     machine = (
-        f"{version.stdout.splitlines()[0]}; Python {platform.python_version()}; "
+        f"bpftool {version.stdout.split()[1]}; Python {platform.python_version()}; "
         f"Linux {platform.release().split('-')[0]}; {os.cpu_count()} CPUs."
     )
     directory = Path(tempfile.mkdtemp(prefix="pybpftool-bench."))
@@ -239,7 +239,9 @@ def main() -> None:
             "start-up": start_up(directory),
         }
     finally:
-        subprocess.run(["umount", "-R", "-l", str(directory)], check=False)
+        undo = ["umount", "-l", str(directory)]
+        while subprocess.run(undo, stderr=subprocess.DEVNULL).returncode == 0:
+            pass  # the bpf file system, then the directory bound to itself below it
         directory.rmdir()
     page = ROOT / "docs" / "performance.md"
     text = page.read_text()

@@ -30,6 +30,8 @@ _FIRST, _MOST = 256, 2048
 _BUFFER = 1 << 20
 """Bytes of keys and values that a batch may take, unless one entry or hash bucket is larger."""
 _ENOTSUPP = 524
+_NO_WALK = (errno.EINVAL, errno.EOPNOTSUPP, _ENOTSUPP)
+"""What kernels answer to a walk where the map type has none."""
 _ROUNDS = 8
 """How many times over a changing map is walked before it is given up."""
 
@@ -133,8 +135,14 @@ def _walk(map: SupportsIndex, shape: Shape) -> Iterator[Batch]:
         try:
             key = calls.map_next_key(map, key, size)
         except KernelError as error:
-            if seen:
+            if held:
                 yield Batch(keys, values, held)
+            if key is None and error.errno in _NO_WALK:
+                raise KernelError(
+                    error.errno,
+                    "can't get next key",
+                    reason="maps of this type can't be walked from key to key",
+                ) from error
             raise error.said("can't get next key") from error
         if key is None:
             break

@@ -501,29 +501,28 @@ def _document(
     pretty = form != COMPACT
     several = len(dumped) > 1
     failed: PybpftoolError | None = None
-    if several:
-        yield "["
     for place, (opened, shape, typed) in enumerate(dumped):
         level = depth
-        head = ""
+        before = "["
         if several:
             level = depth + 2
             head = dumps(_identity(opened), pretty=pretty, depth=depth + 1)
             head = head[: -len(closing("}", True, pretty, depth + 1))] + ","
             head += (newline(level) if pretty else "") + quote("elements") + ":" + " " * pretty
-        yield ("," if place else "") + head + "["
+            before = ("," if place else "[") + head + "["
         printer = entry_printer(shape, typed, form, level + 1)
-        filled = False
         try:
             for text, _ in _texts(opened, shape, printer):
-                yield ("," if filled else "") + text
-                filled = True
+                yield before + text
+                before = ","
         except PybpftoolError as error:
             failed = error
             if form != PLAIN:
-                yield ("," if filled else "") + dumps(told(error), pretty=pretty, depth=level + 1)
-                filled = True
-        yield closing("]", filled, pretty, level)
+                yield before + dumps(told(error), pretty=pretty, depth=level + 1)
+                before = ","
+            elif not place and before != ",":
+                raise  # nothing is shown yet: the sentence says it all
+        yield closing("]", True, pretty, level) if before == "," else before + "]"
         if several:
             yield closing("}", True, pretty, depth + 1)
         if failed:

@@ -99,7 +99,8 @@ def test_a_trie_that_begins_anew_shows_each_key_once() -> None:
     assert found == [(key(n), key(n)) for n in (1, 2, 3)]
 
 
-def test_a_walk_that_begins_anew_shows_each_key_once() -> None:
+def test_once_each() -> None:
+    """A walk that begins anew shows no key again."""
     order = [1, 2, 1, 2, 3]
 
     def following(arm: Any) -> int:
@@ -147,6 +148,7 @@ def test_a_map_that_cannot_be_walked_says_so() -> None:
     with Tape(MAP_GET_NEXT_KEY=-524), pytest.raises(KernelError) as caught:
         list(read(3, Shape("ringbuf", 0, 0, 4096)))
     assert caught.value.errno == 524
+    assert caught.value.reason == "maps of this type can't be walked from key to key"
 
 
 def test_what_was_read_before_an_error_is_given() -> None:

@@ -8,6 +8,12 @@ DIFFERENCES = {
     "undumpable-says-so": "Dumping a map that cannot be walked (queue, stack, bloom filter, ring "
     "buffer, arena, local storage) says so and why; bpftool shows an empty dump. "
     "The exit status is the same.",
+    "failed-lookups": "In a typed dump an entry that cannot be looked up is an object like the "
+    "others; bpftool puts lines of the hexadecimal dump between the objects.",
+    "once-each": "A map that changes while it is dumped gives each key once at most, and the walk "
+    "ends; bpftool begins anew whenever the key it stands at is gone.",
+    "hints": "Where the reason for a refusal can be known, a second line on standard error begins "
+    "with Hint: and says what would help.",
     "one-json-document": "An error in JSON mode is exactly one document; bpftool lets a second one "
     "(null for the help) follow behind a comma.",
     "escaped-errors": "The sentence of an error is escaped in JSON like any other string.",
@@ -28,6 +34,9 @@ DIFFERENCES = {
     "in errno a read error.",
     "batch-directory": "A directory as batch file cannot be opened; bpftool says that it cannot be "
     "read.",
+    "batch-depth": "Batches nest 32 deep; bpftool goes on until it runs out of files.",
+    "batch-comments": "A comment ends with its line, however long; bpftool runs what stands beyond "
+    "64 KiB as commands.",
     "quiet-stop": "In JSON mode event_pipe ends without the remark Stopping... on standard error.",
     "missing-word": "A handle without its last word is an error; bpftool crashes in event_pipe.",
     "version": "version names pybpftool's own version beside the bpftool it speaks like, and what "

@@ -424,7 +424,7 @@ def test_inner_map_without_words_adds_the_help(kernel: Kernel) -> None:
         ({"MAP_DELETE_ELEM": -errno.EINVAL}, "delete id 1 key 0 0", "delete failed", 234),
         ({"MAP_LOOKUP_AND_DELETE_ELEM": -524}, "pop id 2", "pop failed", 244),
         ({"MAP_GET_NEXT_KEY": -errno.EINVAL}, "getnext id 1", "can't get next key", 234),
-        ({"MAP_GET_NEXT_KEY": -errno.EINVAL}, "dump id 2", "can't dump queue map", 234),
+        ({"MAP_GET_NEXT_KEY": -errno.EIO}, "dump id 2", "can't dump queue map", 251),
         ({"OBJ_GET_INFO_BY_FD": -errno.EFAULT}, "show id 1", "can't get map info", 255),
         ({"MAP_GET_FD_BY_ID": -errno.EACCES}, "show id 1", "get map by id (1)", 255),
         (
