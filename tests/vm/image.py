@@ -34,8 +34,8 @@ TOOLS = {  # command -> the Debian package that has it
 # What scripts use and Debian always has. Anything else is one of busybox's. Its shell and its
 # `env` would run its own `ip` whatever the $PATH, so that these have to be real ones.
 BASICS = """
-    awk cat cmp cut date diff env find grep head ls mktemp od sed seq setsid sh sleep sort stat tail
-    timeout tr uniq wc xargs
+    awk cat cmp cut date diff env find grep head ls mktemp od sed seq setpriv setsid sh sleep sort
+    stat tail timeout tr uniq wc xargs
 """
 
 # What the package and its tests import. A name that is not installed is left out: which of these
