@@ -228,8 +228,9 @@ class Command:
     ``places``: the rows of the words in capitals; keyed ``key DATA`` where one name has two
     meanings.  ``hidden``: clauses that are taken but not advertised.
     ``words``: the least number of words after the command, or the exact numbers as a tuple;
-    ``wrong``: the answer to another number, ``status`` its exit status.
+    ``wrong``: the answer to another number.
     ``extra``: the answer to a word that no clause takes, or a function from it to the sentence.
+    ``status``: exit status of these two, where it is not that of every failure.
     ``pairs``: a clause is looked at only when its keyword and one word more are there.
     ``access``: what MAP asks of the kernel and how many it may match: ``read``, ``write``,
     ``read each``.

@@ -8,12 +8,11 @@ behind it can be held against its sizes, and errors come in the order of the wor
 from __future__ import annotations
 
 from .command import Place
-from .errors import BadData, KernelError, PybpftoolError, during
+from .errors import PybpftoolError
 from .number import strtoul32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .btf.spec import Btf
     from .command import Call, Words
     from .kernel.handles import Map, Prog
 
@@ -137,36 +136,3 @@ PROG = Place(
     _read_prog,
     definition="{ id PROG_ID | pinned FILE | tag PROG_TAG | name PROG_NAME }",
 )
-
-
-# ------------------------------------------------------------------ BTF files
-
-
-def base_btf(path: str) -> Btf:
-    """The BTF of ``-B FILE``: a raw BTF file, or the .BTF section of an ELF file."""
-    what = f"failed to parse base BTF at '{path}'"
-    try:
-        return btf_of_file(path)
-    except KernelError as error:
-        raise PybpftoolError(f"{what}: {-error.errno}") from error
-    except BadData as error:
-        raise PybpftoolError(f"{what}: {error}") from error
-
-
-def btf_of_file(path: str, base: Btf | None = None) -> Btf:
-    """The BTF in a file, raw or ELF, of either byte order; ``base``: what a split BTF continues.
-
-    Raises KernelError when the file cannot be read, BadData when no BTF is in it.
-    """
-    from .btf.reader import read_btf
-
-    with during(path), open(path, "rb") as file:
-        data = file.read()
-    if data.startswith(b"\x7fELF"):
-        from .elf.sections import section
-
-        found = section(path, ".BTF")
-        if found is None:
-            raise BadData(f"{path}: no .BTF section")
-        data = found
-    return read_btf(data, base, name=path)

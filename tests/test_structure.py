@@ -24,13 +24,14 @@ ROOMS = """
     number
     command     errors
     output      errors command
-    btf         errors output
+    btf         errors command output
     kernel      errors
     elf         errors
-    entries     errors number command output btf kernel
-    places      errors number command btf kernel elf
-    objects     errors number command output btf kernel elf entries places
-    cli         errors number command output btf kernel elf entries places objects
+    sources     errors btf kernel elf
+    entries     errors number command output btf kernel sources
+    places      errors number command kernel
+    objects     errors number command output btf kernel sources entries places
+    cli         errors number command output sources places objects
 """
 """Each room and those it may import; within a room everything goes, but an object never imports
 another.  Everyone may read the constants of the package itself."""

@@ -12,11 +12,12 @@ from itertools import pairwise
 
 from ..errors import BadData
 from .spec import Btf
-from .types import FIXED_WORDS, ITEM_WORDS, kind_of, vlen_of
+from .types import FIXED_WORDS, kind_of, words_in
 
 MAGIC = 0xEB9F
 VERSION = 1
 _HEADER = 24  # bytes every header has; a longer one also names a layout section
+_VOID_SIZE = 12  # void is the type with id 0 in no blob: three zeroes
 
 
 def read_btf(blob: bytes, base: Btf | None = None, *, name: str = "") -> Btf:
@@ -50,9 +51,9 @@ def read_btf(blob: bytes, base: Btf | None = None, *, name: str = "") -> Btf:
     types_at = header + offset
     if offset % 4 or length % 4:
         raise BadData(f"{label}: type section at byte {types_at} is not made of whole words")
-    words = memoryview(blob)[types_at : types_at + length].cast("B").cast("I")
-    if order != sys.byteorder:
-        words = _swapped(words)
+    words = _words(
+        base, memoryview(blob)[types_at : types_at + length], swap=order != sys.byteorder
+    )
 
     _, offset, length = sections[1]
     strings = bytes(blob[header + offset : header + offset + length])
@@ -61,8 +62,8 @@ def read_btf(blob: bytes, base: Btf | None = None, *, name: str = "") -> Btf:
             raise BadData(f"{label}: string section at byte {header + offset} does not end in NUL")
         if not base and strings[0]:
             raise BadData(f"{label}: string section at byte {header + offset} starts with no NUL")
-    starts = _index(words, label, types_at, base.type_count if base else 1)
-    return Btf(words, starts, strings, types_at=types_at, base=base, name=name)
+    at = _index(words, label, types_at, base)
+    return Btf(words, at, strings, types_at=types_at, base=base, name=name)
 
 
 def _check_sections(
@@ -81,12 +82,20 @@ def _check_sections(
             raise BadData(f"{label}: {what} and {other} sections overlap at byte {header + after}")
 
 
-def _swapped(words: memoryview) -> memoryview:
+def _words(base: Btf | None, section: memoryview, *, swap: bool) -> memoryview:
+    """The words of the base and those of a type section, in one row."""
     from array import array
 
-    turned = array("I", words)
-    turned.byteswap()
-    return memoryview(turned)
+    words = array("I")
+    words.frombytes(base.words.cast("B") if base else bytes(_VOID_SIZE))
+    if swap:
+        own = array("I")
+        own.frombytes(section)
+        own.byteswap()
+        words.extend(own)
+    else:
+        words.frombytes(section)
+    return memoryview(words)
 
 
 class _Steps(dict[int, int]):
@@ -96,26 +105,27 @@ class _Steps(dict[int, int]):
         kind = kind_of(info)
         step = 0
         if 0 < kind < len(FIXED_WORDS):
-            step = 3 + FIXED_WORDS[kind] + ITEM_WORDS[kind] * vlen_of(info)
+            step = words_in(info)
         self[info] = step
         return step
 
 
-def _index(words: memoryview, label: str, types_at: int, first: int) -> memoryview:
-    """Index of the first word of each type."""
+def _index(words: memoryview, label: str, types_at: int, base: Btf | None) -> memoryview:
+    """Index of the first word of each type: void, the base's, and those behind them."""
     from array import array
 
-    starts = array("I")
-    add = starts.append
+    found = array("I")
+    found.frombytes(base.at.cast("B") if base else bytes(4))
+    add = found.append
     steps = _Steps()
-    at = 0
+    first = at = len(base.words) if base else _VOID_SIZE // 4
     end = len(words)
     try:
         while at < end:
             step = steps[words[at + 1]]
             if not step:
                 raise BadData(
-                    f"{label}: type [{first + len(starts)}] at byte {types_at + 4 * at}"
+                    f"{label}: type [{len(found)}] at byte {types_at + 4 * (at - first)}"
                     f" is of unknown kind {kind_of(words[at + 1])}"
                 )
             add(at)
@@ -125,7 +135,7 @@ def _index(words: memoryview, label: str, types_at: int, first: int) -> memoryvi
         at = end + 1
     if at > end:
         raise BadData(
-            f"{label}: type [{first + len(starts) - 1}] at byte {types_at + 4 * starts[-1]}"
+            f"{label}: type [{len(found) - 1}] at byte {types_at + 4 * (found[-1] - first)}"
             f" does not end within the type section"
         )
-    return memoryview(starts)
+    return memoryview(found)

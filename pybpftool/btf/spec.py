@@ -10,21 +10,24 @@ import sys
 
 from ..errors import BadData
 from . import types
-from .types import decode, kind_of
+from .types import decode, kind_of, vlen_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Final
 
-POINTER_SIZE = 8
-"""Bytes of a pointer: BPF is a 64-bit machine, whatever the kernel under it."""
+_LONGS = ("long int", "long", "unsigned long", "long unsigned int", "int long", "int long unsigned")
+"""What compilers call the number that is as wide as a pointer."""
 
 MAX_DEPTH = 32
 """Types in a row (references, or one inside the other) before it is held to be a cycle.
 
 The kernel and libbpf draw the line at the same number.
 """
+
+_KEPT_NAME = 256
+"""Bytes of a name up to which it is kept: many may be tails of one endless string."""
 
 MAX_NAME = 4096
 """Bytes of the longest name; the kernel stops at 512, but tags in files may be sentences.
@@ -38,19 +41,24 @@ class Btf:
 
     ``name``: what to call it in errors.  ``base``: the Btf it continues, or None.
     ``own_start``: first id of its own; ``type_count``: one past the last (void counts).
-    For bulk readers: ``words`` (u32 memoryview of the type section), ``starts`` (index in
-    ``words`` of own type ``own_start + i``), ``strings`` (own string section, as bytes) and
-    ``strings_start`` (offset of its first byte, 0 without a base).
+    ``strings``: its own string section, as bytes; ``strings_start``: the offset of its first byte,
+    0 without a base.
+
+    For who reads most of the types, all of them stand in one row, those of the base first:
+    ``words``: their u32s.  ``at``: index in them of each type by id; void's are three zeroes.
     """
 
     __slots__ = (
         "_aligns",
+        "_kinds",
         "_names",
+        "_pointer_size",
+        "_text",
         "_types_at",
+        "at",
         "base",
         "name",
         "own_start",
-        "starts",
         "strings",
         "strings_start",
         "type_count",
@@ -60,7 +68,7 @@ class Btf:
     def __init__(
         self,
         words: memoryview,
-        starts: memoryview,
+        at: memoryview,
         strings: bytes,
         *,
         types_at: int,
@@ -68,92 +76,208 @@ class Btf:
         name: str = "",
     ) -> None:
         self.words: Final = words
-        self.starts: Final = starts
+        self.at: Final = at
         self.strings: Final = strings
         self.base: Final = base
         self.name: Final = name
         self.own_start: Final[int] = base.type_count if base else 1
-        self.type_count: Final[int] = self.own_start + len(starts)
+        self.type_count: Final[int] = len(at)
         self.strings_start: Final = base.strings_end if base else 0
         self._types_at = types_at
+        self._kinds: list[int] | None = None
         self._names: bytes | None = None
+        self._text: _Text | None = None
         self._aligns: dict[int, int] = {}
+        self._pointer_size = 0
 
     @property
     def strings_end(self) -> int:
         """One past the last string offset; a split Btf on this one starts its strings here."""
         return self.strings_start + len(self.strings)
 
-    def bad(self, id: int, what: str) -> BadData:
-        """The error that something is wrong with type ``id`` (``what``, without the subject)."""
-        btf = self._owner(id)
-        place = ""
-        if 0 < id < btf.type_count:
-            place = f" at byte {btf._types_at + 4 * btf.starts[id - btf.own_start]}"
-        return BadData(f"{btf.label}: type [{id}]{place} {what}")
-
     @property
     def label(self) -> str:
         """``BTF``, and its name if it has one."""
         return f"BTF '{self.name}'" if self.name else "BTF"
 
-    # -------------------------------------------------------------- by id
+    @property
+    def pointer_size(self) -> int:
+        """Bytes of a pointer: those of a long, or 8 as on the BPF machine where there is none."""
+        if not self._pointer_size:
+            sizes = (self.size(id) for name in _LONGS for id in self.find_all(name, types.INT))
+            self._pointer_size = next((size for size in sizes if size in (4, 8)), 8)
+        return self._pointer_size
+
+    def bad(self, id: int, what: str) -> BadData:
+        """The error that something is wrong with type ``id`` (``what``, without the subject)."""
+        btf = self
+        while btf.base and id < btf.own_start:
+            btf = btf.base
+        place = ""
+        if btf.own_start <= id < btf.type_count:
+            byte = btf._types_at + 4 * (btf.at[id] - btf.at[btf.own_start])
+            place = f" at byte {byte}"
+        return BadData(f"{btf.label}: type [{id}]{place} {what}")
+
+    # -------------------------------------------------------------- one type
 
     def type(self, id: int) -> types.Type:
         """The type with this id; 0 is void.  BadData if there is none, or it refers to none."""
         if id == 0:
             return types.Type()
-        btf = self._owner(id)
+        text = self.text
 
         def string(offset: int) -> str:
-            text = btf._string(offset)
-            if text is None:
-                raise btf.bad(id, f"has a name at string offset {offset}, where none is")
-            return text
+            try:
+                return text[offset]
+            except BadData:
+                what = f"has a name at string offset {offset}, where none is"
+                raise self.bad(id, what) from None
 
         def known(other: int) -> int:
-            if other >= btf.type_count:
-                raise btf.bad(id, f"refers to type [{other}] of {btf.type_count}")
+            if other >= self.type_count:
+                raise self.bad(id, f"refers to type [{other}] of {self.type_count}")
             return other
 
-        return decode(id, btf.words, btf._at(id), string, known)
+        return decode(id, self.words, self._place(id), string, known)
 
     def kind(self, id: int) -> int:
         """Kind number of a type; 0 for void."""
-        if id == 0:
-            return types.VOID
-        btf = self._owner(id)
-        return kind_of(btf.words[btf._at(id) + 1])
+        return kind_of(self.words[self._place(id) + 1])
+
+    def named(self, id: int) -> int:
+        """String offset of a type's name, 0 for none."""
+        offset: int = self.words[self.at[id]]
+        return offset
+
+    def name_of(self, id: int) -> str:
+        """A type's name, empty for none."""
+        return self.text[self.words[self.at[id]]]
+
+    def size(self, id: int) -> int:
+        """The size in bytes that a type of a kind with one has in its words."""
+        word: int = self.words[self.at[id] + 2]
+        return word
+
+    def flag(self, id: int) -> bool:
+        """The kind_flag of a type."""
+        return self.words[self.at[id] + 1] >> 31 == 1
+
+    def vlen(self, id: int) -> int:
+        """The number of a type's items."""
+        return vlen_of(self.words[self.at[id] + 1])
 
     def target(self, id: int) -> int:
         """The id that a type of a referring kind (PTR, TYPEDEF, VAR…) refers to."""
-        btf = self._owner(id)
-        other: int = btf.words[btf._at(id) + 2]
-        if other >= btf.type_count:
-            raise btf.bad(id, f"refers to type [{other}] of {btf.type_count}")
+        other: int = self.words[self._place(id) + 2]
+        if other >= self.type_count:
+            raise self.bad(id, f"refers to type [{other}] of {self.type_count}")
         return other
+
+    def items(self, id: int) -> tuple[list[int], ...]:
+        """The words of a type behind the common three, sorted into the columns its items have.
+
+        Members: names, types, offsets.  Enumerators: names, values (ENUM64: low and high halves).
+        Parameters: names, types.  Variables: types, offsets, sizes.  An array is a single item:
+        element, index type, count.
+        """
+        start = self.at[id]
+        info = self.words[start + 1]
+        kind = kind_of(info)
+        width = types.ITEM_WORDS[kind] or types.FIXED_WORDS[kind]
+        found = self.words[start + 3 : start + types.words_in(info)].tolist()
+        if width == 3:
+            return found[0::3], found[1::3], found[2::3]
+        return (found[0::2], found[1::2]) if width == 2 else (found,)
+
+    def parts(self, id: int) -> list[int]:
+        """The ids of what a type is made of, in order, unchecked.
+
+        Members' types; an array's element; a function's return type and parameters; what a
+        reference refers to.  None for the other kinds.
+        """
+        words, at = self.words, self.at[id]
+        info = words[at + 1]
+        kind = kind_of(info)
+        if kind in types.REFERENCES:
+            return [words[at + 2]]
+        if kind in (types.STRUCT, types.UNION):
+            members: list[int] = words[at + 4 : at + 3 + 3 * vlen_of(info) : 3].tolist()
+            return members
+        if kind == types.FUNC_PROTO:
+            return [words[at + 2], *words[at + 4 : at + 3 + 2 * vlen_of(info) : 2]]
+        return [words[at + 3]] if kind == types.ARRAY else []
+
+    def _place(self, id: int) -> int:
+        if not 0 <= id < self.type_count:
+            raise BadData(f"{self.label}: there is no type [{id}], only {self.type_count}")
+        at: int = self.at[id]
+        return at
+
+    # -------------------------------------------------------------- strings
+
+    @property
+    def text(self) -> Mapping[int, str]:
+        """String offset -> string, looked up as they are asked for (``string``)."""
+        if self._text is None:
+            self._text = _Text(self)
+        return self._text
+
+    def text_of_all(self) -> Mapping[int, str]:
+        """The same for who needs most of them: all are looked up at once."""
+        found = self._text = _Text(self)
+        self._read_strings(found)
+        return found
 
     def string(self, offset: int) -> str:
         """The string at an offset; bytes that are no UTF-8 become lone surrogates.
 
         BadData outside the strings, and for more than MAX_NAME bytes.
         """
-        text = self._string(offset)
-        if text is None:
-            raise BadData(f"{self.label}: there is no string at offset {offset}")
-        return text
+        btf = self
+        while btf.base and offset < btf.strings_start:
+            btf = btf.base
+        at = offset - btf.strings_start
+        if 0 <= at < len(btf.strings):
+            end = btf.strings.find(0, at, at + MAX_NAME + 1)
+            if end >= 0:
+                return btf.strings[at:end].decode("utf-8", "surrogateescape")
+        elif not offset:
+            return ""  # no name is no name even where there are no strings at all
+        raise BadData(f"{self.label}: there is no string at offset {offset}")
 
     def all_strings(self) -> dict[int, str]:
         """Every string by its offset, the base's included: for whoever needs most of them.
 
-        An offset into the middle of a string is not among them (``string`` knows it).
+        An offset into the middle of a string is not among them, nor is a string that is too long
+        (``string`` knows them).
         """
-        found = self.base.all_strings() if self.base else {}
-        at = self.strings_start
-        for raw in self.strings.split(b"\0")[:-1]:
-            found[at] = raw.decode("utf-8", "surrogateescape")
-            at += len(raw) + 1
+        found: dict[int, str] = {}
+        self._read_strings(found)
         return found
+
+    def _read_strings(self, found: dict[int, str]) -> None:
+        from itertools import accumulate
+
+        if self.base:
+            self.base._read_strings(found)
+        raw = self.strings.split(b"\0")[:-1]
+        offsets = accumulate((len(each) + 1 for each in raw), initial=self.strings_start)
+        if self.strings.isascii():  # as almost always: then one decoding serves all
+            texts = self.strings.decode("ascii").split("\0")[:-1]
+        else:
+            texts = [each.decode("utf-8", "surrogateescape") for each in raw]
+        pairs = zip(offsets, texts, strict=False)
+        if max(map(len, raw), default=0) <= MAX_NAME:
+            found.update(pairs)
+        else:
+            found.update(
+                (at, text)
+                for (at, text), each in zip(pairs, raw, strict=False)
+                if len(each) <= MAX_NAME
+            )
+
+    # -------------------------------------------------------------- sizes
 
     def skip_modifiers(self, id: int, *, typedefs: bool = False) -> int:
         """The type under const, volatile, restrict and type tags (and typedefs, if asked)."""
@@ -173,7 +297,7 @@ class Btf:
             at = self.skip_modifiers(at, typedefs=True)
             kind = self.kind(at)
             if kind == types.PTR:
-                return count * POINTER_SIZE
+                return count * self.pointer_size
             if kind == types.VAR:
                 at = self.target(at)
             elif kind == types.ARRAY:
@@ -182,9 +306,7 @@ class Btf:
                 count *= array.nr_elems
                 at = array.type_id
             elif kind in _SIZED:
-                btf = self._owner(at)
-                size: int = btf.words[btf._at(at) + 2]
-                return count * size
+                return count * self.size(at)
             else:
                 raise self.bad(id, f"has no size, being {types.KIND_NAMES[kind]} in the end")
         raise self.bad(id, "refers to itself, or to too many types in a row")
@@ -197,32 +319,34 @@ class Btf:
         return self._align(id, 0)
 
     def _align(self, id: int, depth: int) -> int:
-        if depth > MAX_DEPTH:
-            raise self.bad(id, "is nested too deeply, or in itself")
-        at = self.skip_modifiers(id, typedefs=True)
-        kind = self.kind(at)
-        if kind == types.PTR:
-            return POINTER_SIZE
-        if kind in (types.INT, types.ENUM, types.ENUM64, types.FLOAT):
-            return min(self.size_of(at), POINTER_SIZE) or 1
-        if kind not in (types.ARRAY, types.VAR, types.STRUCT, types.UNION):
-            return 1
-        if at not in self._aligns:
+        align = self._aligns.get(id)
+        if align is None:
+            if depth > MAX_DEPTH:
+                raise self.bad(id, "is nested too deeply, or in itself")
             # Kept, for a type that many others hold would be worked out again for each of them.
-            self._aligns[at] = self._align_parts(self.type(at), depth + 1)
-        return self._aligns[at]
+            align = self._aligns[id] = self._align_of_kind(id, self.kind(id), depth + 1)
+        return align
 
-    def _align_parts(self, type: types.Type, depth: int) -> int:
-        if isinstance(type, (types.Array, types.Var)):
-            return self._align(type.type_id, depth)
-        assert isinstance(type, types.Composite)
+    def _align_of_kind(self, id: int, kind: int, depth: int) -> int:
+        if kind == types.PTR:
+            return self.pointer_size
+        if kind in _NUMBERS:
+            return min(self.size(id), self.pointer_size) or 1
+        if kind == types.ARRAY or kind in types.REFERENCES:
+            return self._align(self.parts(id)[0], depth) if kind != types.FUNC else 1
+        if kind not in (types.STRUCT, types.UNION):
+            return 1
         most = 1
         packed = False
-        for member in type.members:
-            align = self._align(member.type_id, depth)
-            packed |= not member.bitfield_size and member.bits_offset % (8 * align) != 0
-            most = max(most, align)
-        return 1 if type.kind == types.STRUCT and (packed or type.size % most) else most
+        _, members, offsets = self.items(id)
+        bits = self.flag(id)
+        for member, offset in zip(members, offsets, strict=True):
+            align = self._align(member, depth)
+            if offset % (8 * align) and not (bits and offset >> 24):
+                packed = True
+            if align > most:
+                most = align
+        return 1 if kind == types.STRUCT and (packed or self.size(id) % most) else most
 
     # -------------------------------------------------------------- by name
 
@@ -237,7 +361,8 @@ class Btf:
         if self._names is None:
             from array import array
 
-            self._names = array("I", [self.words[at] for at in self.starts]).tobytes()
+            places = self.at[self.own_start :]
+            self._names = array("I", [self.words[at] for at in places]).tobytes()
         raw = name.encode("utf-8", "surrogateescape")
         if not raw or b"\0" in raw:
             return  # no name is no name to be found by
@@ -256,70 +381,83 @@ class Btf:
 
     # -------------------------------------------------------------- the whole
 
+    @property
+    def kinds(self) -> Sequence[int]:
+        """The kind number of each type by id."""
+        if self._kinds is None:
+            words = self.words
+            self._kinds = [words[at + 1] >> 24 & 0x7F for at in self.at]
+        return self._kinds
+
     def check(self) -> None:
-        """Read every own type and hold its references against its kind; BadData if one is wrong.
+        """Hold all own types' references and names against what there is; BadData if one is wrong.
 
         For BTF from files: what the kernel hands out has been through this.
         """
-        for at in range(self.own_start, self.type_count):
-            found = self.type(at)
-            if isinstance(found, types.Func):
-                self._expect(at, found.type_id, types.FUNC_PROTO)
-            elif isinstance(found, types.Datasec):
-                for var in found.vars:
-                    self._expect(at, var.type_id, types.VAR)
-            elif isinstance(found, (types.Reference, types.Array, types.Var)):
-                self._follow(at)
+        kinds, most = self.kinds, self.type_count
+        text = self.text_of_all()
+        deep = bytearray(most)  # references and arrays in a row that end in each type
+        for id in range(self.own_start, most):
+            kind = kinds[id]
+            others = self.parts(id)
+            names = [self.named(id)]
+            if kind in types.NAMED_ITEMS:
+                names += self.items(id)[0]
+            elif kind == types.ARRAY:
+                others = self.items(id)[0] + self.items(id)[1]
+            elif kind == types.DATASEC:
+                others = self.items(id)[0]
+            for name in names:
+                if name not in text:
+                    self.type(id)  # knows what to say, or that this is the tail of a longer name
+            for other in others:
+                if other >= most:
+                    raise self.bad(id, f"refers to type [{other}] of {most}")
+            if kind == types.FUNC:
+                self._expect(id, others, types.FUNC_PROTO)
+            elif kind == types.DATASEC:
+                self._expect(id, others, types.VAR)
+        for id in range(self.own_start, most):
+            self._follow(id, deep)
 
-    def _expect(self, id: int, other: int, kind: int) -> None:
-        if self.kind(other) != kind:
-            what = f"refers to [{other}], which is no {types.KIND_NAMES[kind]}"
-            raise self.bad(id, what)
+    def _expect(self, id: int, others: Sequence[int], kind: int) -> None:
+        for other in others:
+            if self.kinds[other] != kind:
+                what = f"refers to [{other}], which is no {types.KIND_NAMES[kind]}"
+                raise self.bad(id, what)
 
-    def _follow(self, id: int) -> None:
-        """Refuse chains of modifiers, typedefs and arrays that never end."""
-        at = self.skip_modifiers(id, typedefs=True)
-        for _ in range(MAX_DEPTH):
-            kind = self.kind(at)
-            if kind == types.ARRAY:
-                array = self.type(at)
-                assert isinstance(array, types.Array)
-                at = array.type_id
-            elif kind == types.VAR:
-                at = self.target(at)
-            else:
-                return
-            at = self.skip_modifiers(at, typedefs=True)
-        raise self.bad(id, "refers to itself, or to too many types in a row")
-
-    # -------------------------------------------------------------- the raw words
-
-    def _owner(self, id: int) -> Btf:
-        """The Btf in this line of bases that holds the type."""
-        btf = self
-        while btf.base and id < btf.own_start:
-            btf = btf.base
-        return btf
-
-    def _at(self, id: int) -> int:
-        index = id - self.own_start
-        if not 0 <= index < len(self.starts):
-            raise BadData(f"{self.label}: there is no type [{id}], only {self.type_count}")
-        at: int = self.starts[index]
-        return at
-
-    def _string(self, offset: int) -> str | None:
-        btf = self
-        while btf.base and offset < btf.strings_start:
-            btf = btf.base
-        at = offset - btf.strings_start
-        if not 0 <= at < len(btf.strings):
-            # Offset 0 is the empty name even where there are no strings at all.
-            return None if offset else ""
-        end = btf.strings.find(0, at, at + MAX_NAME + 1)
-        return None if end < 0 else btf.strings[at:end].decode("utf-8", "surrogateescape")
+    def _follow(self, id: int, deep: bytearray) -> None:
+        """Refuse chains of modifiers, typedefs, arrays and variables that never end."""
+        chain = []
+        while self.kinds[id] in _CHAINED and not deep[id]:
+            chain.append(id)
+            if len(chain) > MAX_DEPTH:
+                raise self.bad(chain[0], "refers to itself, or to too many types in a row")
+            id = self.parts(id)[0]
+        depth = deep[id]
+        for each in reversed(chain):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise self.bad(each, "refers to itself, or to too many types in a row")
+            deep[each] = depth
 
 
+class _Text(dict[int, str]):
+    """String offset -> string, kept once looked up."""
+
+    def __init__(self, btf: Btf) -> None:
+        super().__init__({0: ""})
+        self._btf = btf
+
+    def __missing__(self, offset: int) -> str:
+        text = self._btf.string(offset)
+        if len(text) <= _KEPT_NAME:
+            self[offset] = text
+        return text
+
+
+_NUMBERS = frozenset((types.INT, types.ENUM, types.ENUM64, types.FLOAT))
+_CHAINED = types.MODIFIERS | {types.TYPEDEF, types.ARRAY, types.VAR}
 _SIZED = frozenset(
     (
         types.INT,

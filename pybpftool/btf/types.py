@@ -23,6 +23,12 @@ KIND_NAMES = (
 MODIFIERS = frozenset((VOLATILE, CONST, RESTRICT, TYPE_TAG))
 """Kinds that only qualify the type they refer to."""
 
+REFERENCES = MODIFIERS | {PTR, TYPEDEF, FUNC, VAR, DECL_TAG}
+"""Kinds that refer to one other type, by the word after the info."""
+
+NAMED_ITEMS = frozenset((STRUCT, UNION, ENUM, ENUM64, FUNC_PROTO))
+"""Kinds whose items have names."""
+
 SIGNED, CHAR, BOOL = 1, 2, 4
 """Bits of an INT's encoding."""
 
@@ -214,6 +220,12 @@ def vlen_of(info: int) -> int:
     return info & 0xFFFFFF
 
 
+def words_in(info: int) -> int:
+    """Number of words of a type, its items included, by its info word."""
+    kind = kind_of(info)
+    return 3 + FIXED_WORDS[kind] + ITEM_WORDS[kind] * vlen_of(info)
+
+
 def decode(
     id: int,
     words: memoryview,
@@ -263,7 +275,7 @@ def decode(
     if kind == DECL_TAG:
         tag = DeclTag(*common)
         tag.type_id = known(size)
-        tag.component_idx = _signed(words[at], 32)
+        tag.component_idx = signed(words[at], 32)
         return tag
 
     width = ITEM_WORDS[kind]
@@ -288,7 +300,7 @@ def decode(
             second = [high << 32 | low for low, high in zip(second, items[2::3], strict=True)]
         # Without the flag an ENUM's numbers are unsigned; compilers before it never said signed.
         enum.values = [
-            Enumerator(string(name), _signed(val, width) if enum.signed else val)
+            Enumerator(string(name), signed(val, width) if enum.signed else val)
             for name, val in zip(first, second, strict=True)
         ]
         return enum
@@ -312,5 +324,6 @@ def decode(
     return reference
 
 
-def _signed(value: int, bits: int) -> int:
+def signed(value: int, bits: int) -> int:
+    """A number of so many bits read as two's complement."""
     return value - (1 << bits) if value >> (bits - 1) else value

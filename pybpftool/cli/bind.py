@@ -101,5 +101,5 @@ def _place(places: dict[str, Place], clause: Clause, name: str) -> Place:
 def _stray(row: Command, word: str) -> PybpftoolError:
     """What to say to a word that no clause takes."""
     if callable(row.extra):
-        return PybpftoolError(row.extra(word))
+        return PybpftoolError(row.extra(word), status=row.status)
     return Misuse("") if row.extra == HELP else PybpftoolError(f"what is '{word}'?")

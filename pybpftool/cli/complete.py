@@ -33,7 +33,7 @@ _FILES = ("FILE", "PATH", "OBJ")
 _BYTES = "BYTES"
 _DIGITS = frozenset("0123456789abcdefABCDEFxX")
 _SHOWN = [f"--{name}" for name in options.LONG]
-_TAKING = [f"-{letter}" for letter in options.WITH_VALUE] + ["--base-btf"]
+_TAKING = [f"-{letter}" for letter in options.WITH_VALUE] + ["--base-btf", "--output"]
 
 
 def complete(prog: str) -> int:
@@ -95,11 +95,12 @@ def _after(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _line(row: Command) -> Rest:
-    """What a row takes after its command word; its clauses as one node that gives each once."""
+    """What a row takes after its command word; its clauses as one node that gives each
+    once, or again and again."""
     head, clauses = shape(row.usage)
     parts = [
         Node(
-            "sequence",
+            "repeat" if clause.repeated else "sequence",
             parts=[
                 *(Node("keyword", word) for word in clause.keywords),
                 *(Node("place", name) for name in clause.places),
@@ -162,7 +163,8 @@ def _ways(line: Rest, definitions: dict[str, list[Node]]) -> Iterator[tuple[Node
             yield from _ways((way, *rest), definitions)
     elif node.kind == "any order":
         for at, way in enumerate(node.parts):
-            others = Node("any order", parts=node.parts[:at] + node.parts[at + 1 :])
+            again = [way] if way.kind == "repeat" else []
+            others = Node("any order", parts=node.parts[:at] + again + node.parts[at + 1 :])
             yield from _ways((way, others, *rest), definitions)
     else:
         yield from _ways((*node.parts, *rest), definitions)

@@ -36,15 +36,19 @@ class Clause:
     ``keywords``: the words that may open it (empty: any word does).
     ``places``: names of the places to read after the keyword.
     ``optional``: whether the usage line has it in brackets.
+    ``repeated``: whether it may be given again; the place is read each time.
     ``param``: the parameter it fills: the keyword, or the place in lower case.
     """
 
-    __slots__ = ("keywords", "optional", "param", "places")
+    __slots__ = ("keywords", "optional", "param", "places", "repeated")
 
-    def __init__(self, keywords: list[str], places: list[str], *, optional: bool) -> None:
+    def __init__(
+        self, keywords: list[str], places: list[str], *, optional: bool, repeated: bool = False
+    ) -> None:
         self.keywords = keywords
         self.places = places
         self.optional = optional
+        self.repeated = repeated
         self.param = (keywords[0] if keywords else places[0]).lower()
 
 
@@ -117,7 +121,7 @@ def shape(usage: str, hidden: str = "") -> tuple[list[str], list[Clause]]:
     return head, [*_clauses(nodes, optional=False), *_clauses(parse(hidden), optional=True)]
 
 
-def _clauses(nodes: list[Node], *, optional: bool) -> Iterator[Clause]:
+def _clauses(nodes: list[Node], *, optional: bool, repeated: bool = False) -> Iterator[Clause]:
     """Nodes cut at every keyword; what brackets group becomes optional clauses side by side."""
     keyword = ""
     places: list[str] = []
@@ -126,7 +130,8 @@ def _clauses(nodes: list[Node], *, optional: bool) -> Iterator[Clause]:
             places.append(node.text)
             continue
         if keyword or places:
-            yield Clause([keyword] if keyword else [], places, optional=optional)
+            keywords = [keyword] if keyword else []
+            yield Clause(keywords, places, optional=optional, repeated=repeated)
         keyword, places = "", []
         if node is None:
             return
@@ -134,6 +139,8 @@ def _clauses(nodes: list[Node], *, optional: bool) -> Iterator[Clause]:
             keyword = node.text
         elif node.kind == "optional":
             yield from _clauses(node.parts, optional=True)
+        elif node.kind == "repeat" and node.parts[0].kind == "optional":
+            yield from _clauses(node.parts[0].parts, optional=True, repeated=True)
         else:
             raise ValueError(f"no rule reads {node!r} in a usage line")
 

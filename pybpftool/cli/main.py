@@ -57,6 +57,15 @@ def main() -> None:
 def run(argv: Sequence[str], console: Console) -> int:
     """Run one command line and write all it has to say; gives the exit status."""
     try:
+        status = _run(argv, console)
+    except BaseException:
+        console.close(FAILURE)
+        raise
+    return console.close(status)
+
+
+def _run(argv: Sequence[str], console: Console) -> int:
+    try:
         options, words = option_words.read(list(argv), console)
     except PybpftoolError as error:
         status = _blame(error, console, Options(prog=option_words.called(argv)), None, "")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..command import Command, Object
 
-_DATE = "November 24, 2026"
+_DATE = "November 25, 2026"
 """When the words of the pages last changed: a page must not look newer than what it says."""
 
 _TOP_OPTIONS = (
@@ -25,6 +25,7 @@ _TOP_OPTIONS = (
     ("n , -nomount", "Never mount a bpf file system or tracefs by itself."),
     ("d , -debug", "Say more on standard error; show where in the tool an error came from."),
     ("B , -base-btf Ar FILE", "Take FILE as the base of split BTF."),
+    ("o , -output Ar FILE", "Write the result to FILE: whole when all went well, else not at all."),
     ("h , -help", "Show the help and leave."),
     ("V , -version", "Show the version and leave."),
 )

@@ -31,16 +31,17 @@ LONG = {
     "use-loader": "L",
     "sign": "S",
     "base-btf": "B",
+    "output": "o",
 }
 SHORT = "jhpVfmndLS"
-WITH_VALUE = "Bki"
+WITH_VALUE = "Bkio"
 
 
 def read(argv: list[str], console: Console) -> tuple[Options, list[str]]:
     """The options of a line and its other words.
 
     ``argv``: the whole line, the program's name first.  ``console`` learns of ``-j`` and ``-p``
-    at once, for an error further right is told in that form already.
+    at once, for an error further right is told in that form already; of ``-o`` as well.
     ``-h`` stops the reading and leaves ``help`` as the only word, ``-V`` leaves ``version``.
     Raises Misuse for an unknown option, PybpftoolError for a base BTF that cannot be read.
     """
@@ -53,9 +54,11 @@ def read(argv: list[str], console: Console) -> tuple[Options, list[str]]:
         if letter in "jp":
             console.form = PRETTY if "p" in seen else COMPACT
         elif letter == "B":
-            from ..places import base_btf as read_base
+            from ..sources import base_btf as read_base
 
             base_btf = read_base(value)
+        elif letter == "o":
+            console.into(value)
         return letter != "h"
 
     words = scan(argv, take)

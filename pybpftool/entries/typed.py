@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..btf.reader import read_btf
 from ..btf.values import compile_entries
-from ..errors import BadData, PybpftoolError
+from ..errors import PybpftoolError
+from ..sources import btf_of_id, kernel_btf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,19 +60,14 @@ def typed_entries(info: MapInfo) -> TypedEntries | None:
 
 
 def _kernel_btf() -> Btf:
-    path = "/sys/kernel/btf/vmlinux"
     try:
-        with open(path, "rb") as file:
-            return read_btf(file.read(), name="vmlinux")
-    except (OSError, BadData) as error:
+        return kernel_btf()
+    except PybpftoolError as error:
         raise PybpftoolError(f"failed to get kernel btf: {error}") from error
 
 
 def _btf(id: int) -> Btf:
-    from ..kernel import handles
-
     try:
-        with handles.Btf.by_id(id) as handle:
-            return read_btf(handle.blob(), name=str(id))
+        return btf_of_id(id)
     except PybpftoolError as error:
         raise PybpftoolError(f"failed to get btf: {error}", hint=error.hint) from error

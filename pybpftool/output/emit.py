@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..command import PLAIN, PRETTY, Many, One
-from ..errors import PybpftoolError
+from ..errors import FAILURE, PybpftoolError, during
 from .json_writer import closing, dumps
 
 TYPE_CHECKING = False
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from ..command import Bulk
+    from .whole_file import WholeFile
 
 _FULL = 1 << 16  # pieces are gathered up to this many characters before a write
 
@@ -21,17 +22,19 @@ _FULL = 1 << 16  # pieces are gathered up to this many characters before a write
 class Console:
     """The outside world of one run: where results and errors go, and in which form.
 
-    ``out``, ``err``: binary streams; tests hand in their own.
+    ``out``, ``err``: binary streams; tests hand in their own.  ``into`` puts a file in place of
+    ``out``.
     ``depth``: JSON brackets open around the next result (a batch nests documents).
     ``batches``: how many batches are being run, one inside the other.
     ``written``: characters that went to stdout so far.
     """
 
-    __slots__ = ("_err", "_out", "batches", "depth", "form", "written")
+    __slots__ = ("_err", "_file", "_out", "batches", "depth", "form", "written")
 
     def __init__(self, out: BinaryIO | None = None, err: BinaryIO | None = None) -> None:
         self._out = out
         self._err = err
+        self._file: WholeFile | None = None
         self.written = 0
         self.batches = 0
         self.form = PLAIN
@@ -52,6 +55,35 @@ class Console:
         """Let everything written so far leave the process."""
         (self._out or sys.stdout.buffer).flush()
 
+    def into(self, path: str) -> None:
+        """Let everything go to a file instead of stdout; ``close`` decides whether it stays."""
+        from .whole_file import WholeFile
+
+        with during(f"can't write {path}"):
+            file = WholeFile(path)
+        if self._file is not None:
+            self._file.drop()
+        self._file = file
+        self._out = file.stream
+
+    def close(self, status: int) -> int:
+        """End the output: a file of ``into`` is kept if the status is 0.  Gives the status."""
+        if self._file is None:
+            return status
+        file, self._file = self._file, None
+        self._out = None
+        try:
+            if status:
+                file.drop()
+            else:
+                file.keep()
+        except OSError as error:
+            file.drop()
+            self.form = PLAIN
+            self.fail(PybpftoolError(f"can't write output: {error.strerror}"))
+            return FAILURE
+        return status
+
     def complain(self, text: str) -> None:
         """Text to stderr, after all that stdout was given before it."""
         self.flush()
@@ -66,7 +98,7 @@ class Console:
 
     def fail(self, error: PybpftoolError) -> None:
         """The one sentence of an error: on stderr, or the document itself in JSON mode."""
-        if self.json:
+        if self.json and self._file is None:  # a file that failed is not kept, nor its document
             if not error.told:
                 self.write(dumps(told(error), pretty=self.form == PRETTY, depth=self.depth))
         elif error.message:

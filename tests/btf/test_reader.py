@@ -435,7 +435,7 @@ def test_vmlinux(vmlinux: bytes) -> None:
     assert btf.align_of(btf.find("task_struct", types.STRUCT)) >= 8
     strings = btf.all_strings()
     for number in range(1, btf.type_count, 997):
-        word = btf.words[btf.starts[number - 1]]
+        word = btf.words[btf.at[number]]
         assert strings[word] == btf.type(number).name
 
 

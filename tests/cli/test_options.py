@@ -14,9 +14,9 @@ Usage: pybpftool [OPTIONS] OBJECT { COMMAND | help }
        pybpftool batch file FILE
        pybpftool version
 
-       OBJECT := { map }
+       OBJECT := { map | btf }
        OPTIONS := { {-j|--json} [{-p|--pretty}] | {-d|--debug} |
-                    {-V|--version} }
+                    {-V|--version} | {-o|--output} FILE }
 """
 
 

@@ -1,0 +1,477 @@
+"""BTF types as C: declarations, definitions, and the header made of them.
+
+A declaration is two texts with the name between them (``int (*`` and ``)[4]``).  That pair is the
+same wherever a type is used, so it is made once; only what is defined in place (a struct without
+a name) is written anew.  Source: spec 4.4 and 4.6.
+"""
+
+from __future__ import annotations
+
+from ..errors import BadData
+from . import types
+from .order import ALIASES, Definitions, sorted_ids
+from .spec import MAX_DEPTH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .spec import Btf
+
+_WORDS = {types.CONST: "const", types.VOLATILE: "volatile", types.RESTRICT: "restrict"}
+_REFERRING = frozenset((types.PTR, types.ARRAY, types.FUNC_PROTO)) | types.MODIFIERS
+"""Kinds that a declaration writes around its base."""
+_AGGREGATES = (types.STRUCT, types.UNION)
+_ENUMS = (types.ENUM, types.ENUM64)
+_NUMBERS = (types.INT, types.FLOAT)
+_KEYWORDS = {
+    types.STRUCT: "struct",
+    types.UNION: "union",
+    types.ENUM: "enum",
+    types.ENUM64: "enum",
+}
+_NO_BITS: list[int] = []
+_GNUC_VA_LIST = "__gnuc_va_list"
+_PADS = (("long", 0), ("int", 32), ("short", 16), ("char", 8))
+"""The types padding is written as, and their bits; a long has those of a pointer."""
+_LINES = 1 << 17
+"""Lines of members and padding a header may have, beside some for each word of the BTF: types
+nested in themselves by the dozen, or with gaps of gigabytes, have more."""
+_LINES_PER_WORD = 8
+
+
+# ------------------------------------------------------------------ declarations and definitions
+
+
+class CText:
+    """Writes the types of one BTF; names that two types share are told apart by ``___2``.
+
+    The number a name gets depends on what was written before, so one CText makes one header.
+    """
+
+    __slots__ = (
+        "_align_of",
+        "_btf",
+        "_identifiers",
+        "_lines",
+        "_names",
+        "_pads",
+        "_pairs",
+        "_pointer_size",
+        "_sizes",
+        "_tags",
+    )
+
+    def __init__(self, btf: Btf) -> None:
+        self._btf = btf
+        self._names: dict[int, str] = {}
+        self._tags: dict[str, int] = {}
+        self._identifiers: dict[str, int] = {}
+        self._pairs: dict[int, tuple[str, str]] = {}
+        self._sizes: dict[int, int] = {}
+        self._align_of = btf.align_of
+        self._lines = _LINES + _LINES_PER_WORD * len(btf.words)
+        self._pointer_size = btf.pointer_size
+        self._pads = [(word, bits or 8 * self._pointer_size) for word, bits in _PADS]
+
+    def top(self, id: int, whole: bool) -> str:
+        """A declaration that stands by itself, without its semicolon.
+
+        ``whole``: the type's definition, else only its announcement.
+        """
+        btf = self._btf
+        kind = btf.kinds[id]
+        if not whole or kind == types.FWD:
+            return f"{self._keyword(id)} {self._name(id)}"
+        if kind in _AGGREGATES:
+            return self._composite(id, 0, 0)
+        if kind in _ENUMS:
+            return self._enum(id, 0)
+        if kind == types.INT:
+            return f"typedef {ALIASES[btf.name_of(id)]} {btf.name_of(id)}"
+        name = self._name(id)
+        if btf.name_of(id) == _GNUC_VA_LIST and not btf.target(id):
+            return f"typedef __builtin_va_list {_GNUC_VA_LIST}"
+        return "typedef " + self.declare(btf.target(id), name)
+
+    def declare(self, id: int, name: str = "", level: int = 0, depth: int = 0) -> str:
+        """The declaration of ``name`` as a type, without its semicolon; of no name: the type alone.
+
+        ``level``: tabs before the members of a struct that is defined in place.
+        ``depth``: functions and structs this stands in.
+        """
+        pair = self._pairs.get(id) if name else None
+        if pair is None:
+            pair = self._declarator(id, bool(name), level, depth)
+        return f"{pair[0]}{name}{pair[1]}"
+
+    def _declarator(self, id: int, named: bool, level: int, depth: int) -> tuple[str, str]:
+        """What stands before and after a name of this type.
+
+        The references to the base are taken from the inside out, as C writes them.
+        """
+        btf = self._btf
+        kinds = btf.kinds
+        if depth > MAX_DEPTH:
+            raise btf.bad(id, "is nested too deeply, or in itself")
+        chain = self._chain(id)
+        left, lasting = self._base(chain, level, depth)
+        glued = False  # a star or a bracket stands last, so that a name needs no blank
+        closings: list[str | int] = []
+        while chain:
+            each = chain.pop()
+            kind = kinds[each]
+            if kind == types.PTR:
+                left += "*" if glued else " *"
+                glued = True
+            elif kind == types.TYPE_TAG:
+                left += self._tag(each, chain)
+                glued = False
+            elif kind in _WORDS:
+                left += f" {_WORDS[kind]}"
+                glued = False
+            else:
+                proto = kind == types.FUNC_PROTO
+                closings.append(each if proto else f"[{btf.items(each)[2][0]}]")
+                while chain and kinds[chain[-1]] in _WORDS:
+                    chain.pop()  # neither arrays nor functions can be qualified in C
+                if not chain:
+                    break
+                blank = " " if proto or (named and not glued) else ""
+                glued = True
+                if kinds[chain[-1]] == types.ARRAY and not proto:
+                    left += blank
+                else:
+                    left += f"{blank}("
+                    closings.append(")")
+        right = ""
+        for closing in reversed(closings):
+            if isinstance(closing, int):
+                params, lasts = self._params(closing, level, depth)
+                right += params
+                lasting &= lasts
+            else:
+                right += closing
+        pair = f"{left} " if named and not glued else left, right
+        if lasting and named:
+            self._pairs[id] = pair
+        return pair
+
+    def _chain(self, id: int) -> list[int]:
+        """A type and those it refers to, down to the one that is the base of a declaration."""
+        btf = self._btf
+        kinds, words, at = btf.kinds, btf.words, btf.at
+        chain = [id]
+        kind = kinds[id]
+        while kind in _REFERRING:
+            id = words[at[id] + (3 if kind == types.ARRAY else 2)]
+            chain.append(id)
+            kind = kinds[id]
+            if len(chain) > 8 * MAX_DEPTH:
+                raise btf.bad(id, "refers to itself, or to too many types in a row")
+        return chain
+
+    def _base(self, chain: list[int], level: int, depth: int) -> tuple[str, bool]:
+        """What a declaration begins with, and whether it is the same everywhere.
+
+        Taken off the chain, with its qualifiers: they stand before it.
+        """
+        btf = self._btf
+        kinds = btf.kinds
+        id = chain.pop()
+        kind = kinds[id]
+        before = ""
+        while chain and kinds[chain[-1]] in _WORDS:
+            before += f"{_WORDS[kinds[chain.pop()]]} "
+        if kind == types.TYPEDEF:
+            return before + self._name(id), True
+        if kind in _NUMBERS:
+            return before + btf.name_of(id), True
+        if kind in _KEYWORDS or kind == types.FWD:
+            if btf.named(id) or kind == types.FWD:
+                return f"{before}{self._keyword(id)} {self._name(id)}", True
+            if kind in _ENUMS:
+                return before + self._enum(id, level), False
+            return before + self._composite(id, level, depth + 1), False
+        if kind == types.VOID:
+            return f"{before}void", True
+        raise btf.bad(id, f"is {types.KIND_NAMES[kind]}, which no value can be")
+
+    def _tag(self, id: int, chain: list[int]) -> str:
+        """A type tag; qualifiers further out come before it."""
+        kinds = self._btf.kinds
+        words = ""
+        while chain and kinds[chain[-1]] in _WORDS:
+            words += f" {_WORDS[kinds[chain.pop()]]}"
+        name = self._btf.name_of(id)
+        inner = name if self._btf.flag(id) else f'btf_type_tag("{name}")'
+        return f"{words} __attribute__(({inner}))"
+
+    def _params(self, proto: int, level: int, depth: int) -> tuple[str, bool]:
+        """The parameters of a function in brackets, and whether they are the same everywhere."""
+        names, ids = self._btf.items(proto)
+        if not ids or ids == [0]:
+            return "(void)", True
+        texts = []
+        lasting = True
+        for number, (offset, id) in enumerate(zip(names, ids, strict=True), 1):
+            self._line(proto)
+            if number == len(ids) and not id:
+                texts.append("...")
+            else:
+                texts.append(self.declare(id, self._btf.text[offset], level, depth + 1))
+                lasting = lasting and "{" not in texts[-1]
+        return f"({', '.join(texts)})", lasting
+
+    # -------------------------------------------------------------- names
+
+    def _keyword(self, id: int) -> str:
+        kind = self._btf.kinds[id]
+        if kind == types.FWD:
+            return "union" if self._btf.flag(id) else "struct"
+        return _KEYWORDS[kind]
+
+    def _name(self, id: int) -> str:
+        """The name a type goes by, told apart from others of the same spelling."""
+        name = self._names.get(id)
+        if name is None:
+            btf = self._btf
+            name = btf.name_of(id)
+            kind = btf.kinds[id]
+            announced = kind == types.FWD or (kind in _ENUMS and not btf.vlen(id))
+            if name and not announced:
+                spelled = self._identifiers if kind == types.TYPEDEF else self._tags
+                name = _counted(spelled, name)
+            self._names[id] = name
+        return name
+
+    # -------------------------------------------------------------- structs, unions, enums
+
+    def _enum(self, id: int, level: int) -> str:
+        btf = self._btf
+        text = f"enum {self._name(id)}".rstrip()
+        names, values, *high = btf.items(id)
+        wide = btf.kinds[id] == types.ENUM64
+        if wide:
+            values = [top << 32 | low for low, top in zip(values, high[0], strict=True)]
+        ending = ""
+        needs_words = any(value >> 32 for value in values)
+        if btf.flag(id):
+            values = [types.signed(value, 64 if wide else 32) for value in values]
+            ending = "LL" if wide else ""
+        elif wide:
+            ending = "ULL"
+        if names:
+            indent = "\n" + "\t" * (level + 1)
+            self._line(id, len(names))
+            text += " {" + "".join(
+                f"{indent}{_counted(self._identifiers, btf.text[name])} = {value}{ending},"
+                for name, value in zip(names, values, strict=True)
+            )
+            text += f"{indent[:-1]}}}"
+        size = btf.size(id)
+        if size == 1:
+            return text + " __attribute__((mode(byte)))"
+        # one with a value that needs 64 bits has them by itself
+        if size == 8 and self._pointer_size == 8 and not needs_words:
+            return text + " __attribute__((mode(word)))"
+        return text
+
+    def _composite(self, id: int, level: int, depth: int) -> str:
+        btf = self._btf
+        name = self._name(id)
+        head = f"{self._keyword(id)} {name}{' ' if name else ''}{{"
+        names, ids, starts = btf.items(id)
+        total = 8 * btf.size(id)
+        if not ids and not total:
+            return head + "}"
+        bits = _NO_BITS
+        if btf.flag(id):
+            bits = [start >> 24 for start in starts]
+            starts = [start & 0xFFFFFF for start in starts]
+            if not any(bits):
+                bits = _NO_BITS
+        self._line(id, len(ids))
+        indent = "\n" + "\t" * (level + 1)
+        texts = [head]
+        struct = btf.kinds[id] == types.STRUCT
+        aligns = [self._align_of(each) for each in ids]
+        packed = _packed(aligns, starts, bits, btf.size(id)) if struct else False
+        pairs, sizes, text = self._pairs, self._sizes, btf.text
+        reach = 0  # the bit behind the last member
+        in_bits = False
+        for number, (offset, each, start) in enumerate(zip(names, ids, starts, strict=True)):
+            wide = bits[number] if bits else 0
+            if reach < start:
+                align = 1 if packed else aligns[number]
+                texts += self._padding(id, indent, reach, start, align, in_bits and wide > 0)
+            member = text[offset]
+            pair = pairs.get(each) if member else None
+            if pair is not None:
+                declared = f"{indent}{pair[0]}{member}{pair[1]}"
+            else:
+                declared = indent + self.declare(each, member, level + 1, depth)
+            if wide:
+                texts.append(f"{declared}: {wide};")
+                reach = start + wide
+                in_bits = True
+            else:
+                texts.append(declared + ";")
+                reach = start + 8 * (sizes[each] if each in sizes else self._size(each))
+                in_bits = False
+        if struct and reach < total:
+            align = 1 if packed else self._align_of(id)
+            texts += self._padding(id, indent, reach, total, align, False)
+        texts.append(f"{indent[:-1]}}}")
+        if packed:
+            texts.append(" __attribute__((packed))")
+        return "".join(texts)
+
+    def _size(self, id: int) -> int:
+        """Bytes of a type, none for one that has no size."""
+        size = self._sizes.get(id)
+        if size is None:
+            try:
+                size = self._btf.size_of(id)
+            except BadData:
+                size = 0
+            self._sizes[id] = size
+        return size
+
+    # -------------------------------------------------------------- padding
+
+    def _padding(
+        self, id: int, indent: str, start: int, end: int, align: int, in_bits: bool
+    ) -> list[str]:
+        """What fills the bits from ``start`` to ``end``, so that a compiler leaves the same gap.
+
+        ``align``: bytes that what follows is aligned to by itself.  ``in_bits``: it stands between
+        two bit-fields.
+        """
+        texts = []
+        word, unit = next(
+            (word, bits)
+            for word, bits in (*self._pads, ("char", 1))
+            if _rounded(start, bits) <= end
+        )
+        edge = _rounded(start, unit)
+        if edge > start:
+            # ``long: 0`` only where the compiler would not go to that edge by itself
+            needed = (
+                _rounded(start, 8 * align) != edge if edge == end else end - edge <= edge - start
+            )
+            if in_bits or needed:
+                texts.append(f"{indent}{word}: {edge - start if in_bits else 0};")
+        whole, rest = divmod(end - edge, unit)
+        self._line(id, whole)
+        texts.append(f"{indent}{word}: {unit};" * whole)
+        if rest:
+            word = next(word for word, bits in reversed(self._pads) if bits >= rest)
+            texts.append(f"{indent}{word}: {rest};")
+        return texts
+
+    def _line(self, id: int, count: int = 1) -> None:
+        self._lines -= count
+        if self._lines < 0:
+            raise self._btf.bad(id, "would make the header absurdly long")
+
+
+def _packed(aligns: Sequence[int], starts: Sequence[int], bits: Sequence[int], size: int) -> bool:
+    """Whether the members of a struct lie closer than their types would by themselves."""
+    if size % max(aligns, default=1):
+        return True
+    loose = (start % (8 * align) for align, start in zip(aligns, starts, strict=True))
+    if bits:
+        return any(rest and not wide for rest, wide in zip(loose, bits, strict=True))
+    return any(loose)
+
+
+def _counted(spelled: dict[str, int], name: str) -> str:
+    """A name with its number behind it if it was there before."""
+    count = spelled[name] = spelled.get(name, 0) + 1
+    return name if count == 1 else f"{name}___{count}"
+
+
+def _rounded(number: int, unit: int) -> int:
+    return -(-number // unit) * unit
+
+
+# ------------------------------------------------------------------ the header
+
+
+def header(
+    btf: Btf, roots: Sequence[int] | None = None, *, unsorted: bool = False
+) -> Iterator[str]:
+    """A C header in pieces: the types of a BTF, those of its base included.
+
+    ``roots``: only these types and what they need; by default all, and the kfuncs behind them.
+    ``unsorted``: by id, not by kind and name.
+    BadData for types that no C can express.
+    """
+    yield _HEAD
+    if roots is None:
+        btf.text_of_all()
+    text = CText(btf)
+    definitions = Definitions(btf)
+    order = roots
+    if order is None:
+        order = range(1, btf.type_count) if unsorted else sorted_ids(btf)
+    for root in order:
+        for id, whole in definitions.of(root):
+            yield text.top(id, whole) + ";\n\n"
+    if roots is None:
+        yield from _kfuncs(btf, text)
+    yield _TAIL
+
+
+def _kfuncs(btf: Btf, text: CText) -> Iterator[str]:
+    """The prototypes of the functions a kernel offers to BPF programs."""
+    tagged: dict[str, set[int]] = {"bpf_kfunc": set(), "bpf_fastcall": set()}
+    for tag, ids in tagged.items():
+        for id in btf.find_all(tag, types.DECL_TAG):
+            found = btf.type(id)
+            assert isinstance(found, types.DeclTag)
+            if found.component_idx == -1 and btf.kind(found.type_id) == types.FUNC:
+                ids.add(found.type_id)
+    if not tagged["bpf_kfunc"]:
+        return
+    yield "\n/* BPF kfuncs */\n#ifndef BPF_NO_KFUNC_PROTOTYPES\n"
+    named = [(btf.type(id).name, id) for id in tagged["bpf_kfunc"]]
+    for name, id in sorted(named):
+        fast = "__bpf_fastcall " if id in tagged["bpf_fastcall"] else ""
+        yield f"extern {fast}{text.declare(btf.target(id), name)} __weak __ksym;\n"
+    yield "#endif\n\n"
+
+
+_HEAD = """\
+#ifndef __VMLINUX_H__
+#define __VMLINUX_H__
+
+#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
+#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)
+#endif
+
+#ifndef __ksym
+#define __ksym __attribute__((section(".ksyms")))
+#endif
+
+#ifndef __weak
+#define __weak __attribute__((weak))
+#endif
+
+#ifndef __bpf_fastcall
+#if __has_attribute(bpf_fastcall)
+#define __bpf_fastcall __attribute__((bpf_fastcall))
+#else
+#define __bpf_fastcall
+#endif
+#endif
+
+"""
+_TAIL = """\
+#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
+#pragma clang attribute pop
+#endif
+
+#endif /* __VMLINUX_H__ */
+"""

@@ -1,0 +1,92 @@
+"""Where BTF comes from: the running kernel, its objects by id, and files.
+
+``btf`` decodes bytes and knows nothing of their origin; ``kernel`` and ``elf`` fetch bytes and know
+nothing of BTF.  Here the two meet.
+"""
+
+from __future__ import annotations
+
+from .btf.reader import MAGIC, read_btf
+from .errors import BadData, KernelError, PybpftoolError, during, errno_status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .btf.spec import Btf
+    from .kernel.handles import BtfInfo
+
+SYSFS = "/sys/kernel/btf/"
+"""Where the kernel shows its own BTF and that of its modules.  Since Linux 5.4 and 5.11."""
+VMLINUX = SYSFS + "vmlinux"
+
+_EIO, _EINVAL, _ENODATA = 5, 22, 61
+_FORMAT = 4001
+"""What libbpf calls a file that is neither ELF nor BTF; 161 of it are left in an exit status."""
+
+
+def kernel_btf() -> Btf:
+    """The BTF of the running kernel.  KernelError where it shows none, BadData if it is broken."""
+    with during(VMLINUX), open(VMLINUX, "rb") as file:
+        return read_btf(file.read(), name="vmlinux")
+
+
+def btf_of_id(id: int, base: Btf | None = None) -> Btf:
+    """The BTF that the kernel holds under an id.
+
+    ``base``: what a split one continues; that of a module is the kernel's own if none is given.
+    KernelError when there is no such id.
+    """
+    from .kernel import handles
+
+    with handles.Btf.by_id(id) as handle:
+        if base is None and is_module(handle.info):
+            base = kernel_btf()
+        return read_btf(handle.blob(), base, name=handle.info.name or str(id))
+
+
+def is_module(info: BtfInfo) -> bool:
+    """Whether a BTF object is that of a kernel module, which continues that of the kernel."""
+    return bool(info.kernel_btf) and info.name != "vmlinux"
+
+
+def btf_of_file(path: str, base: Btf | None = None) -> Btf:
+    """The BTF in a file, raw or the .BTF section of an ELF file, of either byte order.
+
+    ``base``: what a split BTF continues.  KernelError when the file cannot be read; BadData when
+    no sound BTF is in it, with the exit status that bpftool has for the reason.
+    """
+    with during(path), open(path, "rb") as file:
+        data = file.read()
+    if data.startswith(b"\x7fELF"):
+        from .elf.sections import section
+
+        found = section(path, ".BTF")
+        if found is None:
+            raise BadData("no .BTF section", status=errno_status(_ENODATA))
+        data = found
+    elif len(data) < 2:
+        raise BadData("too short for BTF", status=errno_status(_EIO))
+    elif int.from_bytes(data[:2], "little") not in (MAGIC, _swapped(MAGIC)):
+        raise BadData("neither BTF nor ELF", status=errno_status(_FORMAT))
+    try:
+        btf = read_btf(data, base, name=path)
+        if not path.startswith(SYSFS):  # those the kernel has checked itself
+            btf.check()
+    except BadData as error:
+        reason = str(error).removeprefix(f"BTF '{path}': ")
+        raise BadData(reason, status=errno_status(_EINVAL)) from error
+    return btf
+
+
+def base_btf(path: str) -> Btf:
+    """The BTF of ``-B FILE``.  PybpftoolError, one sentence, when there is none in it."""
+    what = f"failed to parse base BTF at '{path}'"
+    try:
+        return btf_of_file(path)
+    except KernelError as error:
+        raise PybpftoolError(f"{what}: {-error.errno}") from error
+    except BadData as error:
+        raise PybpftoolError(f"{what}: {error}") from error
+
+
+def _swapped(number: int) -> int:
+    return (number & 0xFF) << 8 | number >> 8
