@@ -51,8 +51,9 @@ def is_module(info: BtfInfo) -> bool:
 def btf_of_file(path: str, base: Btf | None = None) -> Btf:
     """The BTF in a file, raw or the .BTF section of an ELF file, of either byte order.
 
-    ``base``: what a split BTF continues.  KernelError when the file cannot be read; BadData when
-    no sound BTF is in it, with the exit status that bpftool has for the reason.
+    ``base``: what a split BTF continues; one that stands alone has no use for it.  KernelError when
+    the file cannot be read; BadData when no sound BTF is in it, with the exit status that bpftool
+    has for the reason.
     """
     with during(path), open(path, "rb") as file:
         data = file.read()
@@ -68,13 +69,22 @@ def btf_of_file(path: str, base: Btf | None = None) -> Btf:
     elif int.from_bytes(data[:2], "little") not in (MAGIC, _swapped(MAGIC)):
         raise BadData("neither BTF nor ELF", status=errno_status(_FORMAT))
     try:
-        btf = read_btf(data, base, name=path)
+        btf = _read(data, base, path)
         if not path.startswith(SYSFS):  # those the kernel has checked itself
             btf.check()
     except BadData as error:
         reason = str(error).removeprefix(f"BTF '{path}': ")
         raise BadData(reason, status=errno_status(_EINVAL)) from error
     return btf
+
+
+def _read(data: bytes, base: Btf | None, path: str) -> Btf:
+    if base is not None:
+        try:
+            return read_btf(data, name=path)
+        except BadData:
+            pass  # its strings do not begin with the empty one: they continue those of the base
+    return read_btf(data, base, name=path)
 
 
 def base_btf(path: str) -> Btf:

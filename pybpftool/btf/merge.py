@@ -18,7 +18,7 @@ from itertools import pairwise
 from ..errors import BadData
 from . import types
 from .reader import read_btf
-from .types import FIXED_WORDS, ITEM_WORDS, kind_of, vlen_of
+from .types import kind_of, vlen_of, words_in
 from .writer import BtfWriter
 
 TYPE_CHECKING = False
@@ -105,17 +105,8 @@ class _Types(dict[int, "Node"]):
         return self._labels.setdefault(tuple(label), len(self._labels)), words[0], words[1], parts
 
     def __missing__(self, id: int) -> Node:
-        words = [0, 0, 0]
-        if id:
-            level = self._base
-            while level.base and id < level.own_start:
-                level = level.base
-            at = level.starts[id - level.own_start]
-            info = level.words[at + 1]
-            kind = kind_of(info)
-            end = at + 3 + FIXED_WORDS[kind] + ITEM_WORDS[kind] * vlen_of(info)
-            words = level.words[at:end].tolist()
-        found = self[id] = self.node(words)
+        words, at = self._base.words, self._base.at[id]
+        found = self[id] = self.node(words[at : at + words_in(words[at + 1])].tolist())
         if max(found[3], default=0) >= self._base.type_count:
             raise self._base.bad(id, _NOWHERE)
         return found
@@ -198,10 +189,10 @@ class _Matching:
         move = self._first + len(self._words) - other.own_start
         self._sources.append((self._first + len(self._words), other))
         names = _Names(other, self._writer)
-        words = other.words.tolist()
-        places = [*other.starts.tolist(), len(words)]
+        places = [*other.at[other.own_start :], len(other.words)]
+        words = other.words
         for own, (at, end) in enumerate(pairwise(places), other.own_start):
-            found = words[at:end]
+            found = words[at:end].tolist()
             kind = kind_of(found[1])
             found[0] = names[found[0]]
             place = _ITEM_NAMES.get(kind)
@@ -222,22 +213,18 @@ class _Matching:
         Most of a kernel's have a name that nothing else has, and need not be looked at.
         """
         wanted = {words[0] for words in self._words} | {0}
-        levels = [base]
-        while levels[-1].base:
-            levels.append(levels[-1].base)
-        for level in reversed(levels):
-            words = level.words
-            for own, at in enumerate(level.starts, level.own_start):
-                kind = kind_of(words[at + 1])
-                if kind in _UNMATCHED:
-                    continue
-                if words[at] not in wanted:
-                    self._candidates.skip()
-                    continue
-                node = self._types[own]
-                self._candidates.add(_key(kind, node), own)
-                if kind in _COMPOSITES:
-                    self._only[node[1]] = 0 if node[1] in self._only else own
+        words = base.words
+        for own, at in enumerate(base.at[1:], 1):
+            kind = kind_of(words[at + 1])
+            if kind in _UNMATCHED:
+                continue
+            if words[at] not in wanted:
+                self._candidates.skip()
+                continue
+            node = self._types[own]
+            self._candidates.add(_key(kind, node), own)
+            if kind in _COMPOSITES:
+                self._only[node[1]] = 0 if node[1] in self._only else own
 
     # -------------------------------------------------------------- the four passes
 
