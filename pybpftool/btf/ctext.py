@@ -90,7 +90,7 @@ class CText:
         if kind == types.INT:
             return f"typedef {ALIASES[btf.name_of(id)]} {btf.name_of(id)}"
         name = self._name(id)
-        if btf.name_of(id) == _GNUC_VA_LIST and not btf.target(id):
+        if name == _GNUC_VA_LIST and not btf.target(id):
             return f"typedef __builtin_va_list {_GNUC_VA_LIST}"
         return "typedef " + self.declare(btf.target(id), name)
 
@@ -133,7 +133,7 @@ class CText:
             else:
                 proto = kind == types.FUNC_PROTO
                 closings.append(each if proto else f"[{btf.items(each)[2][0]}]")
-                while chain and kinds[chain[-1]] in _WORDS:
+                while chain and kinds[chain[-1]] in types.MODIFIERS:
                     chain.pop()  # neither arrays nor functions can be qualified in C
                 if not chain:
                     break
@@ -238,7 +238,7 @@ class CText:
             btf = self._btf
             name = btf.name_of(id)
             kind = btf.kinds[id]
-            announced = kind == types.FWD or (kind in _ENUMS and not btf.vlen(id))
+            announced = kind == types.FWD or (kind == types.ENUM and not btf.vlen(id))
             if name and not announced:
                 spelled = self._identifiers if kind == types.TYPEDEF else self._tags
                 name = _counted(spelled, name)
@@ -251,24 +251,23 @@ class CText:
         btf = self._btf
         text = f"enum {self._name(id)}".rstrip()
         names, values, *high = btf.items(id)
+        if not names:
+            return text
         wide = btf.kinds[id] == types.ENUM64
         if wide:
             values = [top << 32 | low for low, top in zip(values, high[0], strict=True)]
-        ending = ""
+        ending = "ULL" if wide else ""
         needs_words = any(value >> 32 for value in values)
         if btf.flag(id):
             values = [types.signed(value, 64 if wide else 32) for value in values]
             ending = "LL" if wide else ""
-        elif wide:
-            ending = "ULL"
-        if names:
-            indent = "\n" + "\t" * (level + 1)
-            self._line(id, len(names))
-            text += " {" + "".join(
-                f"{indent}{_counted(self._identifiers, btf.text[name])} = {value}{ending},"
-                for name, value in zip(names, values, strict=True)
-            )
-            text += f"{indent[:-1]}}}"
+        indent = "\n" + "\t" * (level + 1)
+        self._line(id, len(names))
+        text += " {" + "".join(
+            f"{indent}{_counted(self._identifiers, btf.text[name])} = {value}{ending},"
+            for name, value in zip(names, values, strict=True)
+        )
+        text += f"{indent[:-1]}}}"
         size = btf.size(id)
         if size == 1:
             return text + " __attribute__((mode(byte)))"
@@ -349,12 +348,12 @@ class CText:
         two bit-fields.
         """
         texts = []
-        word, unit = next(
-            (word, bits)
-            for word, bits in (*self._pads, ("char", 1))
-            if _rounded(start, bits) <= end
-        )
-        edge = _rounded(start, unit)
+        for word, unit in self._pads:
+            edge = _rounded(start, unit)
+            if edge <= end:
+                break
+        else:
+            edge = start  # less than what is left of a byte
         if edge > start:
             # ``long: 0`` only where the compiler would not go to that edge by itself
             needed = (
@@ -433,8 +432,6 @@ def _kfuncs(btf: Btf, text: CText) -> Iterator[str]:
             assert isinstance(found, types.DeclTag)
             if found.component_idx == -1 and btf.kind(found.type_id) == types.FUNC:
                 ids.add(found.type_id)
-    if not tagged["bpf_kfunc"]:
-        return
     yield "\n/* BPF kfuncs */\n#ifndef BPF_NO_KFUNC_PROTOTYPES\n"
     named = [(btf.type(id).name, id) for id in tagged["bpf_kfunc"]]
     for name, id in sorted(named):

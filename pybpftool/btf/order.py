@@ -158,7 +158,8 @@ class Definitions:
                 if kind in types.REFERENCES:
                     found[self._btf.size(each)] = 1
                 elif kind in _HOLDERS:
-                    for part in self._btf.parts(each):
+                    # what a function returns is no reference to bpftool, so it is none here
+                    for part in self._btf.parts(each)[kind == types.FUNC_PROTO :]:
                         found[part] = 1
         return bool(self._referenced[id])
 

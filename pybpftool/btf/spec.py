@@ -312,7 +312,7 @@ class Btf:
         raise self.bad(id, "refers to itself, or to too many types in a row")
 
     def align_of(self, id: int) -> int:
-        """Alignment in bytes of a type; a struct whose layout needs less is packed: 1.
+        """Alignment in bytes of a type; a struct or union whose layout needs less is packed: 1.
 
         Source: spec 4.6.
         """
@@ -346,7 +346,7 @@ class Btf:
                 packed = True
             if align > most:
                 most = align
-        return 1 if kind == types.STRUCT and (packed or self.size(id) % most) else most
+        return 1 if packed or self.size(id) % most else most
 
     # -------------------------------------------------------------- by name
 
