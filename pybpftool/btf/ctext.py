@@ -348,12 +348,12 @@ class CText:
         two bit-fields.
         """
         texts = []
-        for word, unit in self._pads:
+        for word, unit in self._pads:  # noqa: B007 - word is read after the loop
             edge = _rounded(start, unit)
             if edge <= end:
                 break
         else:
-            edge = start  # less than what is left of a byte
+            word, unit, edge = "char", 8, start  # less than what is left of a byte
         if edge > start:
             # ``long: 0`` only where the compiler would not go to that edge by itself
             needed = (
