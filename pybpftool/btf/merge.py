@@ -24,12 +24,8 @@ from .writer import BtfWriter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
-    from typing import TypeAlias
 
     from .spec import Btf
-
-    Node: TypeAlias = tuple[int, int, int, list[int]]
-    """Of a type: the number of its label, its name's offset, its info word, its parts."""
 
 _REFERENCES = frozenset(
     (
@@ -42,6 +38,7 @@ _REFERENCES = frozenset(
 _UNMATCHED = (types.VAR, types.DATASEC)
 _ENUMS = (types.ENUM, types.ENUM64)
 _COMPOSITES = (types.STRUCT, types.UNION)
+_DECLARABLE = (*_COMPOSITES, *_ENUMS, types.FWD)
 _GRAPHS = (types.STRUCT, types.UNION, types.TYPEDEF)
 _ONE = slice(2, 3)
 _IDS = {
@@ -83,18 +80,43 @@ def merge(base: Btf, others: Sequence[Btf]) -> Btf:
     return read_btf(matching.blob(), base)
 
 
-class _Types(dict[int, "Node"]):
-    """id -> node of every type, those of the base as they are asked for.
+class _Node:
+    """What matching needs to know of a type.
 
-    A type is a label, which is all that is written in it but the ids of others, and its parts,
-    which are these ids.  Equal labels have the same number.
+    ``label``: a number for all that is written in it but the ids of others; equal for equal text.
+    ``parts``: these ids.  ``name``: offset.  ``declares``: the kind that a declaration stands for,
+    be it a FWD or an enum without values; None for all else.
     """
+
+    __slots__ = ("declares", "kind", "label", "name", "parts")
+
+    def __init__(self, label: int, words: list[int], parts: list[int]) -> None:
+        self.label = label
+        self.name = words[0]
+        info = words[1]
+        self.kind = kind = kind_of(info)
+        self.parts = parts
+        self.declares: int | None = None  # not 0, which is void's kind
+        if kind == types.FWD:
+            self.declares = types.UNION if info >> 31 else types.STRUCT
+        elif kind in _ENUMS and not vlen_of(info):
+            self.declares = kind
+
+    def may_be(self, other: _Node) -> bool:
+        """Whether one is of the name and kind that the other declares."""
+        return self.name == other.name and (
+            self.declares == other.kind or other.declares == self.kind
+        )
+
+
+class _Types(dict[int, _Node]):
+    """id -> node of every type, those of the base as they are asked for."""
 
     def __init__(self, base: Btf) -> None:
         self._base = base
         self._labels: dict[tuple[int, ...], int] = {}
 
-    def node(self, words: list[int]) -> Node:
+    def node(self, words: list[int]) -> _Node:
         """The node of a type given as its words."""
         label = words.copy()
         parts: list[int] = []
@@ -102,12 +124,28 @@ class _Types(dict[int, "Node"]):
         if place:
             parts = words[place]
             del label[place]
-        return self._labels.setdefault(tuple(label), len(self._labels)), words[0], words[1], parts
+        return _Node(self._labels.setdefault(tuple(label), len(self._labels)), words, parts)
 
-    def __missing__(self, id: int) -> Node:
+    def key(self, node: _Node) -> Hashable:
+        """What types must have in common for one to stand for the other."""
+        if node.kind in _ENUMS:
+            return ~node.name  # no label is negative
+        if node.kind in _GRAPHS:
+            if node.name:
+                return node.label
+            # Kernels have a thousand unions that differ only in the types of their members; parts
+            # that may be declarations have their name in common, others their label.
+            parts = map(self.__getitem__, node.parts)
+            return (
+                node.label,
+                *[~part.name if part.kind in _DECLARABLE else part.label for part in parts],
+            )
+        return (node.label, *node.parts) if node.kind in _IDS else node.label
+
+    def __missing__(self, id: int) -> _Node:
         words, at = self._base.words, self._base.at[id]
         found = self[id] = self.node(words[at : at + words_in(words[at + 1])].tolist())
-        if max(found[3], default=0) >= self._base.type_count:
+        if max(found.parts, default=0) >= self._base.type_count:
             raise self._base.bad(id, _NOWHERE)
         return found
 
@@ -222,9 +260,9 @@ class _Matching:
                 self._candidates.skip()
                 continue
             node = self._types[own]
-            self._candidates.add(_key(kind, node), own)
+            self._candidates.add(self._types.key(node), own)
             if kind in _COMPOSITES:
-                self._only[node[1]] = 0 if node[1] in self._only else own
+                self._only[node.name] = 0 if node.name in self._only else own
 
     # -------------------------------------------------------------- the four passes
 
@@ -232,35 +270,33 @@ class _Matching:
         """Match what refers to nothing; what is never matched stands for itself."""
         for own in self._own:
             node = self._types[own]
-            kind = kind_of(node[2])
-            if kind in _ENUMS:
-                self._settle(own, _key(kind, node), self._enum(own, node))
-            elif kind in (types.INT, types.FLOAT, types.FWD):
-                key = _key(kind, node)
-                self._settle(own, key, next(self._candidates.get(key), own))
-            elif kind in _UNMATCHED:
+            if node.kind in _ENUMS:
+                self._settle(own, self._types.key(node), self._enum(own, node))
+            elif node.kind in (types.INT, types.FLOAT, types.FWD):
+                self._settle(own, node.label, next(self._candidates.get(node.label), own))
+            elif node.kind in _UNMATCHED:
                 self._map[own] = own
 
-    def _enum(self, id: int, node: Node) -> int:
+    def _enum(self, id: int, node: _Node) -> int:
         """What an enum is the same as; one without values is the declaration of any of its name."""
-        for other in self._candidates.get(~node[1]):
+        for other in self._candidates.get(self._types.key(node)):
             self._step()
-            label, _, info, _ = self._types[other]
-            if label == node[0] or not vlen_of(node[2]):
+            found = self._types[other]
+            if found.label == node.label or node.declares:
                 return other
-            if not vlen_of(info):
+            if found.declares:
                 self._map[other] = id
         return id
 
     def graphs(self) -> None:
         """Match structs, unions and typedefs, and with each all those below it."""
         for own in self._own:
-            label, _, info, _ = self._types[own]
-            kind = kind_of(info)
-            if self._map[own] != _UNMAPPED or kind not in _GRAPHS:
+            node = self._types[own]
+            if self._map[own] != _UNMAPPED or node.kind not in _GRAPHS:
                 continue
             found = own
-            for other in self._candidates.get(label):
+            key = self._types.key(node)
+            for other in self._candidates.get(key):
                 pairs = self._pairs(own, other)
                 if pairs is None:
                     continue
@@ -271,20 +307,20 @@ class _Matching:
                 if unchanged:
                     found = other
                     break
-            self._settle(own, label, found)
+            self._settle(own, key, found)
 
     def forwards(self) -> None:
         """Match each declaration left with the struct or union of its name, if there is but one."""
-        for own in self._own:
-            _, name, info, _ = self._types[own]
-            if kind_of(info) in _COMPOSITES and self._map[own] == own:
-                self._only[name] = 0 if name in self._only else own
-        for own in self._own:
-            _, name, info, _ = self._types[own]
-            if kind_of(info) == types.FWD and self._map[own] == own:
-                only = self._only.get(name, 0)
-                if only and _declares(info, self._types[only][2]):
-                    self._map[own] = only
+        left = [own for own in self._own if self._map[own] == own]
+        for own in left:
+            node = self._types[own]
+            if node.kind in _COMPOSITES:
+                self._only[node.name] = 0 if node.name in self._only else own
+        for own in left:
+            node = self._types[own]
+            only = self._only.get(node.name, 0) if node.kind == types.FWD else 0
+            if only and self._types[only].kind == node.declares:
+                self._map[own] = only
 
     def references(self) -> None:
         """Match what is left, after all that it refers to."""
@@ -301,14 +337,14 @@ class _Matching:
                     if self._map[part] == _IN_PROGRESS:
                         raise self._bad(part, "refers to itself")
                 else:
-                    label, _, _, parts_of = self._types[at]
-                    key = label, *map(self._stand_in, parts_of)
+                    node = self._types[at]
+                    key = node.label, *map(self._stand_in, node.parts)
                     self._settle(at, key, next(self._candidates.get(key), at))
                     path.pop()
 
     def _opened(self, id: int) -> tuple[int, Iterator[int]]:
         self._map[id] = _IN_PROGRESS
-        return id, iter(self._types[id][3])
+        return id, iter(self._types[id].parts)
 
     def blob(self) -> bytes:
         """The types that stand for themselves, as raw BTF."""
@@ -345,33 +381,29 @@ class _Matching:
         Declarations count as the same as a struct or union of their name.
         """
         nodes = self._types
+        stand_in = self._stand_in
         pairs: dict[int, int] = {}
         todo = [(one, other)]
         while todo:
             one, other = todo.pop()
-            self._step()
-            if self._stand_in(one) == self._stand_in(other):
+            if one == other or stand_in(one) == stand_in(other):
                 continue
-            if kind_of(nodes[other][2]) == types.FWD:
-                defined = self._stand_in(other)
-                if kind_of(nodes[defined][2]) != types.FWD:
-                    other = defined
+            node, beside = nodes[one], nodes[other]
+            if beside.kind == types.FWD:
+                defined = stand_in(other)
+                if nodes[defined].kind != types.FWD:
+                    other, beside = defined, nodes[defined]
             known = pairs.get(other)
             if known is not None:
                 # Compilers describe the same array or struct twice in one file.
                 if known == one or self._alike(known, one, _ALIKE_DEPTH):
                     continue
                 return None
+            self._step()
             pairs[other] = one
-            label, name, info, parts = nodes[one]
-            other_label, other_name, other_info, other_parts = nodes[other]
-            if label == other_label:
-                todo.extend(zip(reversed(parts), reversed(other_parts), strict=True))
-            elif name != other_name or not (
-                _declares(info, other_info)
-                or _declares(other_info, info)
-                or _declares_enum(info, other_info)
-            ):
+            if node.label == beside.label:
+                todo.extend(zip(reversed(node.parts), reversed(beside.parts), strict=True))
+            elif not node.may_be(beside):
                 return None
         return pairs
 
@@ -390,18 +422,15 @@ class _Matching:
             return False
         while True:
             self._step()
-            label, name, info, parts = self._types[one]
-            other_label, other_name, other_info, other_parts = self._types[other]
-            kind = kind_of(info)
-            if label != other_label:
-                same_kind = kind == kind_of(other_info)
-                return same_kind and name == other_name and _declares_enum(info, other_info)
-            if kind not in _REFERENCES:
+            node, beside = self._types[one], self._types[other]
+            if node.label != beside.label:
+                return node.kind == beside.kind and node.may_be(beside)
+            if node.kind not in _REFERENCES:
                 break
-            one, other = parts[0], other_parts[0]
+            one, other = node.parts[0], beside.parts[0]
         return all(
-            below == beside or self._alike(below, beside, depth - 1)
-            for below, beside in zip(parts, other_parts, strict=True)
+            below == part or self._alike(below, part, depth - 1)
+            for below, part in zip(node.parts, beside.parts, strict=True)
         )
 
     def _accept(self, pairs: dict[int, int], unchanged: bool) -> None:
@@ -413,7 +442,7 @@ class _Matching:
         """
         for other, one in pairs.items():
             one, other = self._stand_in(one), self._stand_in(other)
-            kind, other_kind = kind_of(self._types[one][2]), kind_of(self._types[other][2])
+            kind, other_kind = self._types[one].kind, self._types[other].kind
             if other_kind == types.FWD:
                 if kind != types.FWD:
                     self._map[other] = one
@@ -431,8 +460,8 @@ class _Matching:
         """Whether ``other`` is a declaration in the base and ``one`` is what it declares."""
         return (
             other < self._first
-            and kind_of(self._types[other][2]) == types.FWD
-            and kind_of(self._types[one][2]) != types.FWD
+            and self._types[other].kind == types.FWD
+            and self._types[one].kind != types.FWD
         )
 
     def _step(self) -> None:
@@ -443,26 +472,3 @@ class _Matching:
     def _bad(self, id: int, what: str) -> BadData:
         first, btf = next(pair for pair in reversed(self._sources) if pair[0] <= id)
         return btf.bad(id - first + btf.own_start, what)
-
-
-def _key(kind: int, node: Node) -> Hashable:
-    """What types must have in common for one to stand for the other."""
-    label, name, _, parts = node
-    if kind in _ENUMS:
-        return ~name  # no label is negative
-    return (label, *parts) if kind in _IDS and kind not in _GRAPHS else label
-
-
-def _declares(info: int, other: int) -> bool:
-    """Whether the first info word is of a declaration of structs or unions, the other of one."""
-    wanted = types.UNION if info >> 31 else types.STRUCT
-    return kind_of(info) == types.FWD and kind_of(other) == wanted
-
-
-def _declares_enum(info: int, other: int) -> bool:
-    """Whether both info words are of enums, and one of them only declares it: it has no values."""
-    return (
-        kind_of(info) in _ENUMS
-        and kind_of(other) in _ENUMS
-        and not (vlen_of(info) and vlen_of(other))
-    )
