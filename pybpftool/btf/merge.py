@@ -18,7 +18,7 @@ from itertools import pairwise
 from ..errors import BadData
 from . import types
 from .reader import read_btf
-from .types import kind_of, vlen_of, words_in
+from .types import ID_WORDS, ITEM_NAME_WORDS, kind_of, vlen_of, words_in
 from .writer import BtfWriter
 
 TYPE_CHECKING = False
@@ -40,29 +40,11 @@ _ENUMS = (types.ENUM, types.ENUM64)
 _COMPOSITES = (types.STRUCT, types.UNION)
 _DECLARABLE = (*_COMPOSITES, *_ENUMS, types.FWD)
 _GRAPHS = (types.STRUCT, types.UNION, types.TYPEDEF)
-_ONE = slice(2, 3)
-_IDS = {
-    **dict.fromkeys((*_REFERENCES, types.VAR, types.DECL_TAG), _ONE),
-    types.ARRAY: slice(3, 5),
-    types.STRUCT: slice(4, None, 3),
-    types.UNION: slice(4, None, 3),
-    types.FUNC_PROTO: slice(2, None, 2),
-    types.DATASEC: slice(3, None, 3),
-}
-"""Where among the words of a type are the ids that it refers to…"""
-_ITEM_NAMES = {
-    types.STRUCT: slice(3, None, 3),
-    types.UNION: slice(3, None, 3),
-    types.ENUM: slice(3, None, 2),
-    types.ENUM64: slice(3, None, 3),
-    types.FUNC_PROTO: slice(3, None, 2),
-}
-"""… and, besides the first, the names."""
 
 _UNMAPPED, _IN_PROGRESS = -1, -2
 _ALIKE_DEPTH = 16  # how far below a type its twins in the same BTF are compared; libbpf's number
 _NOWHERE = "refers to a type that is not there"
-_STEPS, _STEPS_PER_TYPE = 10_000_000, 1000
+_STEPS, _STEPS_PER_TYPE = 1_000_000, 50
 """Comparisons after which types are held to be made to keep us busy; real ones need a few each."""
 
 
@@ -120,7 +102,7 @@ class _Types(dict[int, _Node]):
         """The node of a type given as its words."""
         label = words.copy()
         parts: list[int] = []
-        place = _IDS.get(kind_of(words[1]))
+        place = ID_WORDS.get(kind_of(words[1]))
         if place:
             parts = words[place]
             del label[place]
@@ -140,7 +122,7 @@ class _Types(dict[int, _Node]):
                 node.label,
                 *[~part.name if part.kind in _DECLARABLE else part.label for part in parts],
             )
-        return (node.label, *node.parts) if node.kind in _IDS else node.label
+        return (node.label, *node.parts) if node.kind in ID_WORDS else node.label
 
     def __missing__(self, id: int) -> _Node:
         words, at = self._base.words, self._base.at[id]
@@ -233,10 +215,10 @@ class _Matching:
             found = words[at:end].tolist()
             kind = kind_of(found[1])
             found[0] = names[found[0]]
-            place = _ITEM_NAMES.get(kind)
+            place = ITEM_NAME_WORDS.get(kind)
             if place:
                 found[place] = [names[offset] for offset in found[place]]
-            place = _IDS.get(kind)
+            place = ID_WORDS.get(kind)
             if place:
                 parts = found[place]
                 if max(parts, default=0) >= other.type_count:
@@ -354,7 +336,7 @@ class _Matching:
             final[own] = new
         for own in left:
             words = self._words[own - self._first]
-            place = _IDS.get(kind_of(words[1]))
+            place = ID_WORDS.get(kind_of(words[1]))
             if place:
                 words[place] = [final[self._stand_in(part)] for part in words[place]]
             self._writer.add_words(words)

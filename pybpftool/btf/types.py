@@ -209,6 +209,21 @@ FIXED_WORDS = (0, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0)
 """Words after the three common ones, by kind; and, below, words for each of its vlen items."""
 ITEM_WORDS = (0, 0, 0, 0, 3, 3, 2, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0, 0, 0, 3)
 
+ID_WORDS = {
+    **dict.fromkeys((PTR, TYPEDEF, VOLATILE, CONST, RESTRICT), slice(2, 3)),
+    **dict.fromkeys((FUNC, VAR, DECL_TAG, TYPE_TAG), slice(2, 3)),
+    **dict.fromkeys((STRUCT, UNION), slice(4, None, 3)),
+    ARRAY: slice(3, 5),
+    FUNC_PROTO: slice(2, None, 2),
+    DATASEC: slice(3, None, 3),
+}
+"""Which of a type's words are ids of others, by kind; none if it is not here.  And, below, which
+are names of its items; the first word always is its own."""
+ITEM_NAME_WORDS = {
+    **dict.fromkeys((STRUCT, UNION, ENUM64), slice(3, None, 3)),
+    **dict.fromkeys((ENUM, FUNC_PROTO), slice(3, None, 2)),
+}
+
 
 def kind_of(info: int) -> int:
     """Kind number in the info word: bits 24-30."""
