@@ -10,7 +10,7 @@ from ..command import COMPACT, PLAIN, WHAT, Bulk, Command, Many, Object, One, Pl
 from ..errors import BadData, KernelError, Misuse, PybpftoolError, during, errno_status
 from ..number import strtoul32
 from ..output.json_writer import closing, newline, quote
-from ..places import MAP, PROG, read_number
+from ..places import MAP, PROG, read_number, read_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _read_source(words: Words, call: Call) -> Source:
     """``BTF_SRC`` of dump."""
     _need_two(words)
     word = words.take()
-    keyword = next((each for each in ("map", "prog", "id", "file") if each.startswith(word)), "")
+    keyword = _keyword(word)
     if keyword == "map":
         _need_two(words)
         with MAP.read(words, call) as map:
@@ -151,13 +151,38 @@ def _read_source(words: Words, call: Call) -> Source:
         return Source(id=info.btf_id, roots=None if part == "all" else roots)
     if keyword == "prog":
         _need_two(words)
+    if keyword == "file":
+        return _read_files(words, call)
+    if not keyword:
+        raise PybpftoolError(f"unrecognized BTF source specifier: '{word}'")
+    return _read_one(keyword, words, call)
+
+
+def _read_btf(words: Words, call: Call) -> Btf:
+    """``BTF``: all types of one source, read at once; a word that is no keyword is a file."""
+    word = words.take()
+    keyword = _keyword(word)
+    if keyword and len(words):
+        return _read_one(keyword, words, call).btf(call.options)
+    return _of_file(word, call.options.base_btf)
+
+
+def _read_one(keyword: str, words: Words, call: Call) -> Source:
+    if keyword == "map":
+        with MAP.read(words, call) as map:
+            return Source(id=map.info.btf_id)
+    if keyword == "prog":
         with PROG.read(words, call) as prog:
             return Source(id=prog.info.btf_id)
     if keyword == "id":
         return Source(id=read_number(words, "ID"))
-    if keyword == "file":
-        return _read_files(words, call)
-    raise PybpftoolError(f"unrecognized BTF source specifier: '{word}'")
+    path = words.take()
+    base = call.options.base_btf
+    return Source(btf=_of_file(path, base or _base_of([path])))
+
+
+def _keyword(word: str) -> str:
+    return next((each for each in ("map", "prog", "id", "file") if each.startswith(word)), "")
 
 
 _PARTS = ("key", "value", "all", "kv")
@@ -175,7 +200,7 @@ def _need_two(words: Words) -> None:
 
 def _read_files(words: Words, call: Call) -> Source:
     """One file, or several to be merged; the kernel's own BTF is rather taken as their base."""
-    from ..sources import SYSFS, VMLINUX, kernel_btf
+    from ..sources import VMLINUX
 
     files: list[str] = []
     while True:
@@ -192,10 +217,7 @@ def _read_files(words: Words, call: Call) -> Source:
             break
         words.take()
         words.need(1, status=errno_status(_EINVAL))
-    base = call.options.base_btf
-    if base is None and any(path.startswith(SYSFS) for path in files):
-        with during(f"failed to load BTF from {VMLINUX}", leak=True):
-            base = kernel_btf()
+    base = call.options.base_btf or _base_of(files)
     if len(files) < 2:
         return Source(btf=_of_file(files[0] if files else VMLINUX, base))
     if base is None:
@@ -207,6 +229,16 @@ def _read_files(words: Words, call: Call) -> Source:
     from ..btf.merge import merge
 
     return Source(btf=merge(base, [_of_file(path, base) for path in files]))
+
+
+def _base_of(paths: Sequence[str]) -> Btf | None:
+    """The kernel's own BTF where one of its modules' is among the files, which continue it."""
+    from ..sources import SYSFS, VMLINUX, kernel_btf
+
+    if not any(path.startswith(SYSFS) and path != VMLINUX for path in paths):
+        return None
+    with during(f"failed to load BTF from {VMLINUX}", leak=True):
+        return kernel_btf()
 
 
 def _of_file(path: str, base: Btf | None) -> Btf:
@@ -293,6 +325,50 @@ def _named(btf: Btf, name: str) -> list[int]:
     return found
 
 
+# ------------------------------------------------------------------ layout, diff
+
+
+def layout(options: Options, type: str, btf: Btf | None = None, expand: bool = False) -> Many | One:
+    """Show where the members of a struct or union lie, its holes, padding and cachelines.
+
+    TYPE is a name, with struct or union before it (in one word) where a typedef has the same one.
+    Without BTF it is looked up among the types of the running kernel.  expand shows the insides
+    of members that are structs themselves.
+    """
+    from ..btf.layout import PLACE, plain
+    from ..btf.layout import layout as layout_of
+    from ..btf.spell import spell
+
+    found = btf or _kernel()
+    ids = dict.fromkeys(
+        found.skip_modifiers(id, typedefs=True)
+        for id in _named(found, type)
+        if _is_shape(found, id)
+    )
+    if not ids:
+        raise PybpftoolError(f"'{type}' is no struct or union", status=errno_status(_EINVAL))
+
+    def record(id: int) -> Record:
+        return layout_of(found, id, lambda each: spell(found, each, PLACE), expand=expand)
+
+    if len(ids) == 1:
+        return One(record(next(iter(ids))), plain)
+    return Many((record(id) for id in ids), plain)
+
+
+def _is_shape(btf: Btf, id: int) -> bool:
+    from ..btf import types
+
+    end = btf.skip_modifiers(id, typedefs=True)
+    return btf.kind(end) in (types.STRUCT, types.UNION)
+
+
+def _kernel() -> Btf:
+    from ..sources import kernel_btf
+
+    return kernel_btf()
+
+
 def _read_format(words: Words, call: Call) -> str:
     if not len(words):
         raise PybpftoolError("expecting value for 'format' option", status=errno_status(_EINVAL))
@@ -344,6 +420,7 @@ BTF_SRC = Place(
 { id BTF_ID | prog PROG | map MAP [{key | value | kv | all}] |
                     file FILE [file FILE]... }""",
 )
+BTF = Place("BTF", _read_btf, definition="{ id BTF_ID | prog PROG | map MAP | file FILE }")
 FORMAT = Place("FORMAT", _read_format, definition="{ raw | c }")
 
 OBJECT = Object(
@@ -364,9 +441,10 @@ OBJECT = Object(
             extra="unrecognized option: '{}'".format,
             status=errno_status(_EINVAL),
         ),
+        Command("layout TYPE [BTF] [expand]", layout, (Place("TYPE", read_word), BTF), words=1),
         Command("help"),
     ),
-    (BTF_SRC, FORMAT, MAP, PROG),
+    (BTF_SRC, FORMAT, BTF, MAP, PROG),
     options="{-B|--base-btf}",
     summary=__doc__ or "",
 )

@@ -42,8 +42,8 @@ def rows(btf: Btf) -> list[str]:
     found = []
     for number in range(btf.own_start, btf.type_count):
         type = btf.type(number)
-        at = btf.starts[number - btf.own_start]
-        end = [*btf.starts.tolist(), len(btf.words)][number - btf.own_start + 1]
+        at = btf.at[number]
+        end = at + types.words_in(btf.words[at + 1])
         place = types.ID_WORDS.get(type.kind, slice(0))
         parts = btf.words[at:end].tolist()[place]
         found.append(" ".join(map(str, [number, types.KIND_NAMES[type.kind], type.name, *parts])))
