@@ -60,7 +60,10 @@ def btf_of_file(path: str, base: Btf | None = None) -> Btf:
     if data.startswith(b"\x7fELF"):
         from .elf.sections import section
 
-        found = section(path, ".BTF")
+        try:
+            found = section(path, ".BTF")
+        except BadData as error:
+            raise BadData(str(error), status=errno_status(_FORMAT)) from error
         if found is None:
             raise BadData("no .BTF section", status=errno_status(_ENODATA))
         data = found

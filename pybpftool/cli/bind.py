@@ -74,7 +74,7 @@ def _count(row: Command, words: Words) -> None:
         raise Misuse("")
     if row.wrong == NEEDS:
         words.need(least, status=row.status)
-    raise _stray(row, words.next or "")
+    raise PybpftoolError(f"what is '{words.next}'?")
 
 
 def _opened(

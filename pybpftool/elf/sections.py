@@ -19,4 +19,4 @@ def section(path: str, name: str) -> bytes | None:
             return None if found is None else bytes(found.data())
         # pyelftools lets the errors of its own parsing and decoding through on broken files
         except (ELFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-            raise BadData(f"{path}: not a sound ELF file: {error}") from error
+            raise BadData(f"not a sound ELF file: {error}") from error
