@@ -82,14 +82,14 @@ class CText:
         btf = self._btf
         kind = btf.kinds[id]
         if not whole or kind == types.FWD:
-            return f"{self._keyword(id)} {self._name(id)}"
+            return f"{self._keyword(id)} {self.name(id)}"
         if kind in _AGGREGATES:
             return self._composite(id, 0, 0)
         if kind in _ENUMS:
             return self._enum(id, 0)
         if kind == types.INT:
             return f"typedef {ALIASES[btf.name_of(id)]} {btf.name_of(id)}"
-        name = self._name(id)
+        name = self.name(id)
         if name == _GNUC_VA_LIST and not btf.target(id):
             return f"typedef __builtin_va_list {_GNUC_VA_LIST}"
         return "typedef " + self.declare(btf.target(id), name)
@@ -184,12 +184,12 @@ class CText:
         while chain and kinds[chain[-1]] in _WORDS:
             before += f"{_WORDS[kinds[chain.pop()]]} "
         if kind == types.TYPEDEF:
-            return before + self._name(id), True
+            return before + self.name(id), True
         if kind in _NUMBERS:
             return before + btf.name_of(id), True
         if kind in _KEYWORDS or kind == types.FWD:
             if btf.named(id) or kind == types.FWD:
-                return f"{before}{self._keyword(id)} {self._name(id)}", True
+                return f"{before}{self._keyword(id)} {self.name(id)}", True
             if kind in _ENUMS:
                 return before + self._enum(id, level), False
             return before + self._composite(id, level, depth + 1), False
@@ -231,7 +231,7 @@ class CText:
             return "union" if self._btf.flag(id) else "struct"
         return _KEYWORDS[kind]
 
-    def _name(self, id: int) -> str:
+    def name(self, id: int) -> str:
         """The name a type goes by, told apart from others of the same spelling."""
         name = self._names.get(id)
         if name is None:
@@ -249,7 +249,7 @@ class CText:
 
     def _enum(self, id: int, level: int) -> str:
         btf = self._btf
-        text = f"enum {self._name(id)}".rstrip()
+        text = f"enum {self.name(id)}".rstrip()
         names, values, *high = btf.items(id)
         if not names:
             return text
@@ -278,7 +278,7 @@ class CText:
 
     def _composite(self, id: int, level: int, depth: int) -> str:
         btf = self._btf
-        name = self._name(id)
+        name = self.name(id)
         head = f"{self._keyword(id)} {name}{' ' if name else ''}{{"
         names, ids, starts = btf.items(id)
         total = 8 * btf.size(id)

@@ -61,6 +61,16 @@ def objects_of_the_top_help(words: Sequence[str], mine: Ended, theirs: Ended) ->
     )
 
 
+def help_of_objects(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
+    """The help of an object has what only pybpftool can do (see "more-words" in
+    ``differences``), and lacks what came after the reference: only that it is shown is compared.
+    """
+    pattern = r"Usage: bpftool \w+ (?!\[OPTIONS\])(.*\n)+"
+    return _with(mine, err=re.sub(pattern, "(help)", mine.err)), _with(
+        theirs, err=re.sub(pattern, "(help)", theirs.err)
+    )
+
+
 def stale_errno_of_batch(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
     """A batch that went well: see "batch-end" in ``differences``."""
     pattern = r'Error: reading batch .*\n|,\{\s*"error": ?"reading batch file failed: [^"]*"\s*\}'
@@ -76,14 +86,6 @@ def stale_errno_of_batch(words: Sequence[str], mine: Ended, theirs: Ended) -> Pa
 
 
 # ------------------------------------------------------------------ older references
-
-
-def help_of_map(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
-    """The help of ``map`` grew options and map types since: only that it is shown is compared."""
-    pattern = r"Usage: bpftool m\w* (.*\n)+"
-    return _with(mine, err=re.sub(pattern, "(help)", mine.err)), _with(
-        theirs, err=re.sub(pattern, "(help)", theirs.err)
-    )
 
 
 def pointers(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
@@ -138,9 +140,13 @@ def warnings_of_create(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair
     return _with(mine, err=re.sub(pattern, "", mine.err, flags=re.M)), theirs
 
 
-ALWAYS: list[Normaliser] = [libbpf_texts, objects_of_the_top_help, stale_errno_of_batch]
+ALWAYS: list[Normaliser] = [
+    libbpf_texts,
+    objects_of_the_top_help,
+    help_of_objects,
+    stale_errno_of_batch,
+]
 OLD: list[Normaliser] = [
-    help_of_map,
     pointers,
     backslashes,
     inner_map_ids,
