@@ -266,41 +266,39 @@ def _get(type: types.Type, field: str) -> Any:
     return getattr(type, field, None)
 
 
-class _Change(dict[str, "Any"]):
-    """A record of something that is on both sides."""
+def _note(record: Record, key: str, old: object, new: object) -> None:
+    """Have both values in a record if they differ."""
+    if old != new:
+        record[key] = {"old": old, "new": new}
 
-    def note(self, key: str, old: object, new: object) -> None:
-        """Have both values in it if they differ."""
-        if old != new:
-            self[key] = {"old": old, "new": new}
 
-    def note_list(self, key: str, items: Iterable[Record]) -> None:
-        """Have the records of what is inside in it if there are any."""
-        found = list(items)
-        if found:
-            self[key] = found
+def _note_list(record: Record, key: str, items: Iterable[Record]) -> None:
+    """Have the records of what is inside in a record if there are any."""
+    found = list(items)
+    if found:
+        record[key] = found
 
 
 def _changed(kind: str, name: str, old: _Side, one: int, new: _Side, other: int) -> Record:
     was, now = old.btf.type(one), new.btf.type(other)
     a, b = old.target(was), new.target(now)
-    record = _Change(change="changed", kind=kind, name=name)
+    record: Record = {"change": "changed", "kind": kind, "name": name}
     if isinstance(a, types.Fwd) or isinstance(b, types.Fwd):
-        record.note("declared", isinstance(a, types.Fwd), isinstance(b, types.Fwd))
-        record.note("size", _get(a, "size"), _get(b, "size"))
+        _note(record, "declared", isinstance(a, types.Fwd), isinstance(b, types.Fwd))
+        _note(record, "size", _get(a, "size"), _get(b, "size"))
     elif isinstance(a, _WITH_FIELDS) and isinstance(b, _WITH_FIELDS) and a.kind == b.kind:
-        record.note("size", a.size, b.size)
+        _note(record, "size", a.size, b.size)
         key = "vars" if isinstance(a, types.Datasec) else "members"
-        record.note_list(key, _fields(old, old.fields(a), new, new.fields(b)))
+        _note_list(record, key, _fields(old, old.fields(a), new, new.fields(b)))
     elif isinstance(a, types.Enum) and isinstance(b, types.Enum):
-        record.note("size", a.size, b.size)
-        record.note("signed", a.signed, b.signed)
-        record.note_list("values", _values(a, b))
+        _note(record, "size", a.size, b.size)
+        _note(record, "signed", a.signed, b.signed)
+        _note_list(record, "values", _values(a, b))
     elif was.kind in (types.INT, types.FLOAT):
         for field in ("size", "encoding", "bits_offset", "nr_bits"):
-            record.note(field, _get(a, field), _get(b, field))
+            _note(record, field, _get(a, field), _get(b, field))
     else:
-        record.note("linkage", _linkage(was), _linkage(now))
+        _note(record, "linkage", _linkage(was), _linkage(now))
         texts = _type_text(old, was), _type_text(new, now)
         # Of a large nameless type the text is cut, so what differs may not be seen in it.
         if texts[0] != texts[1] or "linkage" not in record:
@@ -330,10 +328,10 @@ def _fields(
                 record["bitfield_size"] = field.bitfield_size
             yield record | {"size": side.size(field.type_id)}
             continue
-        found = _Change(change="changed", name=a.name)
-        found.note("bits_offset", a.bits_offset, b.bits_offset)
-        found.note("bitfield_size", a.bitfield_size, b.bitfield_size)
-        found.note("size", old.size(a.type_id), new.size(b.type_id))
+        found: Record = {"change": "changed", "name": a.name}
+        _note(found, "bits_offset", a.bits_offset, b.bits_offset)
+        _note(found, "bitfield_size", a.bitfield_size, b.bitfield_size)
+        _note(found, "size", old.size(a.type_id), new.size(b.type_id))
         if old.reference(a.type_id) != new.reference(b.type_id):
             found["type"] = {"old": old.text(a.type_id), "new": new.text(b.type_id)}
         if len(found) > len(("change", "name")):

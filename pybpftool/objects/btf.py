@@ -6,7 +6,7 @@ loaded programs and maps; object files have it in their .BTF section.
 
 from __future__ import annotations
 
-from ..command import COMPACT, PLAIN, WHAT, Bulk, Command, Many, Object, One, Place
+from ..command import COMPACT, NEEDS, PLAIN, WHAT, Bulk, Command, Many, Object, One, Place
 from ..errors import BadData, KernelError, Misuse, PybpftoolError, during, errno_status
 from ..number import strtoul32
 from ..output.json_writer import closing, newline, quote
@@ -325,7 +325,7 @@ def _named(btf: Btf, name: str) -> list[int]:
     return found
 
 
-# ------------------------------------------------------------------ layout, diff
+# ------------------------------------------------------------------ one type, and two BTFs
 
 
 def layout(options: Options, type: str, btf: Btf | None = None, expand: bool = False) -> Many | One:
@@ -354,6 +354,19 @@ def layout(options: Options, type: str, btf: Btf | None = None, expand: bool = F
     if len(ids) == 1:
         return One(record(next(iter(ids))), plain)
     return Many((record(id) for id in ids), plain)
+
+
+def diff(options: Options, old: Btf, new: Btf) -> Many:
+    """Show what changed in the named types between two BTFs, of two kernels or objects.
+
+    Types that were added and removed; structs and unions whose size or members are not the same,
+    enums with other values, functions and variables of another type.  A word that is no keyword
+    names a file.  The exit status is 0 whether there are changes or not.
+    """
+    from ..btf.diff import diff as changes
+    from ..btf.diff import plain
+
+    return Many(changes(old, new), plain)
 
 
 def _is_shape(btf: Btf, id: int) -> bool:
@@ -421,6 +434,8 @@ BTF_SRC = Place(
                     file FILE [file FILE]... }""",
 )
 BTF = Place("BTF", _read_btf, definition="{ id BTF_ID | prog PROG | map MAP | file FILE }")
+OLD = Place("OLD", _read_btf, definition="{ BTF | FILE }")
+NEW = Place("NEW", _read_btf, definition="{ BTF | FILE }")
 FORMAT = Place("FORMAT", _read_format, definition="{ raw | c }")
 
 OBJECT = Object(
@@ -442,9 +457,10 @@ OBJECT = Object(
             status=errno_status(_EINVAL),
         ),
         Command("layout TYPE [BTF] [expand]", layout, (Place("TYPE", read_word), BTF), words=1),
+        Command("diff OLD NEW", diff, (OLD, NEW), words=2, wrong=NEEDS),
         Command("help"),
     ),
-    (BTF_SRC, FORMAT, BTF, MAP, PROG),
+    (BTF_SRC, FORMAT, BTF, OLD, NEW, MAP, PROG),
     options="{-B|--base-btf}",
     summary=__doc__ or "",
 )

@@ -238,6 +238,31 @@ struct point {
     assert [member["name"] for member in record["members"]] == ["x", "y"]
 
 
+def test_diff(file: str, tmp_path: Path) -> None:
+    b = BtfBuilder()
+    b.int("int", 4, signed=True)
+    b.struct("point", 12, [("x", 1, 0), ("z", 1, 32), ("y", 1, 64)])
+    newer = tmp_path / "newer"
+    newer.write_bytes(b.blob())
+    ended = pybpftool("btf", "diff", file, "file", str(newer))
+    assert ended == Ended(
+        b"struct point: size 8 -> 12\n"
+        b"    + z: int at 4, size 4\n"
+        b"    ! y: offset 4 -> 8\n"
+        b"typedef point_t: removed, struct point\n",
+        b"",
+        0,
+    )
+    changes = pybpftool("-j", "btf", "diff", "file", file, str(newer)).json
+    assert [(each["change"], each["name"]) for each in changes] == [
+        ("changed", "point"),
+        ("removed", "point_t"),
+    ]
+    assert changes[0]["members"][1]["bits_offset"] == {"old": 32, "new": 64}
+    assert pybpftool("-j", "btf", "diff", file, file).out == "[]\n"
+    assert pybpftool("btf", "diff", file, file) == Ended(b"", b"", 0)
+
+
 # ------------------------------------------------------------------ show, played by a tape
 
 
