@@ -1,4 +1,4 @@
-"""Which processes hold an object open.
+"""Which processes hold an object open, and which have programs run by events of theirs.
 
 Looked up in /proc: a descriptor of BPF says what it is by its link, and which object it holds by
 its fdinfo.  No BPF program is loaded for it, so it works on every kernel and for whoever may
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from . import calls
 from .proc import fields, kind_of, read_text
 
 TYPE_CHECKING = False
@@ -55,6 +56,31 @@ def _held(pid: int, kind: str) -> set[int]:
             if number.isdigit():
                 held.add(int(number))
     return held
+
+
+_EVENTS = ("anon_inode:[perf_event]", "anon_inode:bpf")
+"""How the links of descriptors begin that an event can run a program through: perf events, links
+of BPF (``bpf_link``, ``bpf-link``) and the raw tracepoints of kernels without links."""
+
+
+def event_programs() -> Iterator[tuple[int, int, calls.TaskFd]]:
+    """(pid, descriptor, program) of every descriptor by which an event runs a program.
+
+    In the order in which /proc lists processes and descriptors.  Only descriptors that can be
+    such are asked for: most of a system are files and sockets, and a link is read at a fraction
+    of the price.
+    """
+    for pid in _numbers("/proc"):
+        directory = f"/proc/{pid}/fd/"
+        for fd in _numbers(directory):
+            try:
+                target = os.readlink(f"{directory}{fd}")
+            except OSError:
+                continue  # closed meanwhile
+            if target.startswith(_EVENTS):
+                found = calls.task_fd_query(pid, fd)
+                if not isinstance(found, int):
+                    yield pid, fd, found
 
 
 def _numbers(directory: str) -> Iterator[int]:

@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-OBJECTS = ("map",)
+OBJECTS = ("map", "perf", "feature")
 """The OBJECT words in the order of spec 1.2: the first that a word abbreviates is meant."""
