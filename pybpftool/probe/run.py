@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from ..kernel.syscall import Fd
-    from .tables import Ask
+    from .tables import Ask, Hook
 
+    S = TypeVar("S")
     T = TypeVar("T")
 
 LICENSE = ffi.new("char[]", b"GPL")
@@ -33,6 +34,9 @@ _UNTOLD = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EINTR)
 """Refusals that say nothing about the feature, whoever asks."""
 
 _MOV, _EXIT = 0xB7, 0x95
+
+_NO_FD, _NO_ID = 0xFFFFFFFF, 0x7FFFFFFE
+"""What no descriptor and no object has for a number."""
 
 
 class Verdict:
@@ -57,26 +61,29 @@ def insn(code: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> b
     return struct.pack("=BBhi", code, registers, off, imm)
 
 
-def side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """The results of all tasks, in their order; as many run at once as there are CPUs.
+_RETURN_0 = insn(_MOV) + insn(_EXIT)
 
-    Threads help, for the interpreter is free while the kernel works.  The first exception of a
-    task is raised here, after the others under way have ended.
+
+def side_by_side(function: Callable[[S], T], items: Sequence[S]) -> list[T]:
+    """The results of ``function`` for every item; as many run at once as there are CPUs.
+
+    Threads help, for the interpreter is free while the kernel works.  The first exception is
+    raised here, after the calls under way have ended.
     """
     import _thread
 
     results: dict[int, T] = {}
-    waiting = [*enumerate(tasks)][::-1]
+    waiting = [*enumerate(items)][::-1]
     failed: list[BaseException] = []
 
     def work() -> None:
         while waiting and not failed:
             try:
-                at, task = waiting.pop()
+                at, item = waiting.pop()
             except IndexError:  # another thread was quicker
                 return
             try:
-                results[at] = task()
+                results[at] = function(item)
             except BaseException as error:
                 failed.append(error)
 
@@ -87,7 +94,7 @@ def side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
             ended.release()
 
     others = []
-    for _ in range(min(len(os.sched_getaffinity(0)), len(tasks)) - 1):
+    for _ in range(min(len(os.sched_getaffinity(0)), len(items)) - 1):
         ended = _thread.allocate_lock()
         ended.acquire()
         try:
@@ -100,7 +107,7 @@ def side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
         ended.acquire()
     if failed:
         raise failed[0]
-    return [results[at] for at in range(len(tasks))]
+    return [results[at] for at in range(len(items))]
 
 
 class Prober:
@@ -137,10 +144,10 @@ class Prober:
         if self.ifindex:  # some devices refuse a program that returns 0
             return self._load(word, insn(_MOV, imm=2) + insn(_EXIT), None)
         ask = tables.PROG_TYPES[word]
-        verdict = self._load(word, insn(_MOV) + insn(_EXIT), ask)
+        verdict = self._load(word, _RETURN_0, ask)
         for other in ask.instead:
             if verdict.known is None:
-                verdict = self._load(word, insn(_MOV) + insn(_EXIT), other)
+                verdict = self._load(word, _RETURN_0, other)
         return verdict
 
     def misc(self, word: str) -> Verdict:
@@ -177,6 +184,65 @@ class Prober:
         if result >= 0:
             os.close(result)
         return self.judge(result, b"", ask if not self.ifindex else None)
+
+    def attach_type(self, word: str) -> Verdict:
+        """Whether the kernel knows a way of attaching (a word of the tables)."""
+        return self._hook(word, tables.ATTACH_TYPES[word])
+
+    def link_type(self, word: str) -> Verdict:
+        """Whether the kernel has links of a type (a word of the tables)."""
+        return self._hook(word, tables.LINK_TYPES[word])
+
+    def _hook(self, word: str, hook: Hook) -> Verdict:
+        attach_type = hook.attach_type or word
+        if hook.cmd == "PROG_LOAD":
+            fields = {**hook.fields, "expected_attach_type": attach_type}
+            ask = tables.Ask(hook.since, fields=fields, errno=hook.errno, says=hook.says)
+            return self._load(hook.prog_type, _RETURN_0, ask)
+        if hook.cmd == "LINK_CREATE":
+            return self._link(hook, ATTACH_TYPES.index(attach_type))
+        fields = {
+            "PROG_QUERY": {"target_fd": _NO_FD},
+            "PROG_ATTACH": {"target_fd": _NO_FD, "attach_bpf_fd": _NO_FD},
+            "MAP_CREATE": {"key_size": 4, "max_entries": 1},
+            "LINK_GET_NEXT_ID": {"start_id": _NO_ID},
+        }[hook.cmd]
+        if hook.cmd in ("PROG_QUERY", "PROG_ATTACH"):
+            fields["attach_type"] = ATTACH_TYPES.index(attach_type)
+        cmd = getattr(lib, f"BPF_{hook.cmd}")
+        result = attempt(cmd, new_attr(cmd, **fields, **hook.fields))
+        if result > 0:  # a map
+            os.close(result)
+        if result in (-errno.EINVAL, -errno.EPERM):
+            return self.judge(result)
+        return YES
+
+    def _link(self, hook: Hook, attach_type: int) -> Verdict:
+        """Whether a link of a program to nothing is refused for that reason."""
+        root = ffi.new("char[]", b"/")
+        at = int(ffi.cast("uintptr_t", root))
+        cmd = lib.BPF_LINK_CREATE
+        attr = new_attr(cmd, prog_fd=_NO_FD, attach_type=attach_type)
+        for name, value in hook.fields.items():
+            if isinstance(value, dict):
+                value = {key: at if part == "root" else part for key, part in value.items()}
+            setattr(attr.link_create, name, value)
+        program = None
+        if hook.prog_type:
+            program, refused = calls.try_prog_load(
+                PROG_TYPES.index(hook.prog_type),
+                _RETURN_0,
+                expected_attach_type=attach_type,
+            )
+            if program is None:
+                return self.judge(-refused)
+            attr.link_create.prog_fd = program.fileno()
+        result = attempt(cmd, attr)
+        if program is not None:
+            program.close()
+        if result >= 0:
+            os.close(result)
+        return self.judge(result, b"", tables.Ask(hook.since, errno=hook.errno))
 
 
 # ------------------------------------------------------------------ what words stand for

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
     Fields: TypeAlias = dict[str, int | str]
 
-EPERM, EINVAL, ENOTSUPP = 1, 22, 524
-"""Errnos as numbers: the kernel's own ENOTSUPP has no name outside it."""
+EBADF, EFAULT, ENODEV, EINVAL, EOPNOTSUPP, EAFNOSUPPORT = 9, 14, 19, 22, 95, 97
+ENOTSUPP = 524
+"""Errnos as numbers: one is known by name inside the kernel only."""
 
 
 class Ask:
@@ -45,6 +46,49 @@ class Ask:
         self.errno = errno
         self.says = says
         self.instead = instead
+
+
+class Hook:
+    """One question about a place where programs are attached; ``since``, ``config`` as in Ask.
+
+    ``cmd``: the command by which to ask, one that cannot do what it says: it is given no program
+    or no target.  ``fields``: of its arm, beside the attach type.  ``prog_type``: PROG_LOAD loads
+    such a program for the attach type, LINK_CREATE attaches it.
+    ``attach_type``: where that is not the word asked for.
+    ``errno``, ``says``: as in Ask; 0: any answer but EINVAL shows that the kernel knows it.
+    """
+
+    __slots__ = (
+        "attach_type",
+        "cmd",
+        "config",
+        "errno",
+        "fields",
+        "prog_type",
+        "says",
+        "since",
+    )
+
+    def __init__(
+        self,
+        since: str,
+        config: str = "",
+        *,
+        cmd: str = "PROG_QUERY",
+        prog_type: str = "",
+        attach_type: str = "",
+        fields: dict[str, Any] | None = None,
+        errno: int = 0,
+        says: bytes = b"",
+    ) -> None:
+        self.since = since
+        self.config = config
+        self.cmd = cmd
+        self.prog_type = prog_type
+        self.attach_type = attach_type
+        self.fields = fields or {}
+        self.errno = errno
+        self.says = says
 
 
 # Programs that belong to a function of the kernel are asked for with type 1 in its place, which is
@@ -121,6 +165,14 @@ PROG_TYPES = {
 BY_BTF = ("tracing", "struct_ops", "ext", "lsm")
 """Types whose programs load for a certain function or type of the kernel only."""
 
+TARGETS = {
+    "tracing": ("btf_trace_sched_switch", 8, "trace_raw_tp"),
+    "struct_ops": ("tcp_congestion_ops", 4, ""),
+    "lsm": ("bpf_lsm_file_open", 12, "lsm_mac"),
+}
+"""Such a type of program -> what one can be loaded for: a type of the kernel, its BTF kind, and
+the attach type.  What an ext program replaces is another program: there is none to name."""
+
 _NO_PREALLOC: Fields = {"map_flags": 1 << 0}
 _STORAGE: Fields = {
     "btf_fd": "storage BTF",
@@ -173,6 +225,159 @@ MAP_TYPES = {
     "rhash": Ask("7.2", "", _NO_PREALLOC),  # in no release yet
 }
 """word -> question.  The default: keys and values of 4 bytes, and one entry."""
+
+_NOWHERE = 0xFFFFFFFF
+"""No descriptor; as a device, none either."""
+
+
+def _of_function(since: str, config: str, prog_type: str, attach_type: str = "") -> Hook:
+    return Hook(
+        since,
+        config,
+        cmd="PROG_LOAD",
+        prog_type=prog_type,
+        attach_type=attach_type,
+        fields={"attach_btf_id": 1},
+        errno=EINVAL,
+        says=b"is not a function",
+    )
+
+
+def _link(
+    since: str, config: str, prog_type: str, attach_type: str, errno: int = EBADF, **fields: Any
+) -> Hook:
+    return Hook(
+        since,
+        config,
+        cmd="LINK_CREATE",
+        prog_type=prog_type,
+        attach_type=attach_type,
+        fields={"target_fd": _NOWHERE, **fields},
+        errno=errno,
+    )
+
+
+_KPROBES = {"cnt": 1, "syms": 1}  # an address at which no process has anything
+_UPROBES = {"cnt": 1, "path": "root", "offsets": "root"}  # no file to have code in
+
+LINK_TYPES = {
+    "raw_tracepoint": Hook("5.8", "CONFIG_BPF_EVENTS", cmd="LINK_GET_NEXT_ID"),
+    "tracing": _of_function("5.8", "CONFIG_DEBUG_INFO_BTF", "tracing", "trace_fentry"),
+    "cgroup": _link("5.7", "CONFIG_CGROUP_BPF", "cgroup_skb", "cgroup_inet_ingress"),
+    "iter": _of_function("5.8", "CONFIG_DEBUG_INFO_BTF", "tracing", "trace_iter"),
+    "netns": _link("5.8", "CONFIG_NET", "flow_dissector", "flow_dissector"),
+    # nothing runs programs for the loopback device in hardware: refused after all else is right
+    "xdp": _link("5.9", "CONFIG_NET", "xdp", "xdp", EOPNOTSUPP, target_fd=1, flags=1 << 3),
+    "perf_event": _link("5.15", "CONFIG_BPF_EVENTS", "perf_event", "perf_event"),
+    "kprobe_multi": _link(
+        "5.18", "CONFIG_FPROBE", "kprobe", "trace_kprobe_multi", EFAULT, kprobe_multi=_KPROBES
+    ),
+    "struct_ops": _link("6.4", "CONFIG_DEBUG_INFO_BTF", "", "struct_ops"),
+    "netfilter": _link(
+        "6.4",
+        "CONFIG_NETFILTER_BPF_LINK",
+        "netfilter",
+        "netfilter",
+        EAFNOSUPPORT,
+        netfilter={"pf": 255},
+    ),
+    "tcx": _link("6.6", "CONFIG_NET_XGRESS", "sched_cls", "tcx_ingress", ENODEV),
+    "uprobe_multi": _link(
+        "6.6", "CONFIG_UPROBE_EVENTS", "kprobe", "trace_uprobe_multi", uprobe_multi=_UPROBES
+    ),
+    "netkit": _link("6.7", "CONFIG_NETKIT", "sched_cls", "netkit_primary", ENODEV),
+    "sockmap": _link("6.10", "CONFIG_NET", "sk_msg", "sk_msg_verdict"),
+    "tracing_multi": _of_function(  # in no release yet
+        "7.2", "CONFIG_DEBUG_INFO_BTF", "tracing", "trace_fentry_multi"
+    ),
+}
+"""word -> question.  Most are answered by the refusal of a link to no descriptor or device."""
+
+ATTACH_TYPES = {
+    "cgroup_inet_ingress": Hook("4.10", "CONFIG_CGROUP_BPF"),
+    "cgroup_inet_egress": Hook("4.10", "CONFIG_CGROUP_BPF"),
+    "cgroup_inet_sock_create": Hook("4.10", "CONFIG_CGROUP_BPF"),
+    "cgroup_sock_ops": Hook("4.13", "CONFIG_CGROUP_BPF"),
+    "sk_skb_stream_parser": Hook("4.14", "CONFIG_NET", cmd="PROG_ATTACH"),
+    "sk_skb_stream_verdict": Hook("4.14", "CONFIG_NET", cmd="PROG_ATTACH"),
+    "cgroup_device": Hook("4.15", "CONFIG_CGROUP_BPF"),
+    "sk_msg_verdict": Hook("4.17", "CONFIG_NET", cmd="PROG_ATTACH"),
+    "cgroup_inet4_bind": Hook("4.17", "CONFIG_CGROUP_BPF"),
+    "cgroup_inet6_bind": Hook("4.17", "CONFIG_CGROUP_BPF"),
+    "cgroup_inet4_connect": Hook("4.17", "CONFIG_CGROUP_BPF"),
+    "cgroup_inet6_connect": Hook("4.17", "CONFIG_CGROUP_BPF"),
+    "cgroup_inet4_post_bind": Hook("4.17", "CONFIG_CGROUP_BPF"),
+    "cgroup_inet6_post_bind": Hook("4.17", "CONFIG_CGROUP_BPF"),
+    "cgroup_udp4_sendmsg": Hook("4.18", "CONFIG_CGROUP_BPF"),
+    "cgroup_udp6_sendmsg": Hook("4.18", "CONFIG_CGROUP_BPF"),
+    "lirc_mode2": Hook("4.18", "CONFIG_BPF_LIRC_MODE2"),
+    "flow_dissector": Hook("4.20", "CONFIG_NET"),
+    "cgroup_sysctl": Hook("5.2", "CONFIG_CGROUP_BPF"),
+    "cgroup_udp4_recvmsg": Hook("5.2", "CONFIG_CGROUP_BPF"),
+    "cgroup_udp6_recvmsg": Hook("5.2", "CONFIG_CGROUP_BPF"),
+    "cgroup_getsockopt": Hook("5.3", "CONFIG_CGROUP_BPF"),
+    "cgroup_setsockopt": Hook("5.3", "CONFIG_CGROUP_BPF"),
+    "trace_raw_tp": Hook(
+        "5.5",
+        "CONFIG_DEBUG_INFO_BTF",
+        cmd="PROG_LOAD",
+        prog_type="tracing",
+        fields={"attach_btf_id": 1},
+        errno=EINVAL,
+        says=b"is not a typedef",
+    ),
+    "trace_fentry": _of_function("5.5", "CONFIG_DEBUG_INFO_BTF", "tracing"),
+    "trace_fexit": _of_function("5.5", "CONFIG_DEBUG_INFO_BTF", "tracing"),
+    "modify_return": _of_function("5.7", "CONFIG_DEBUG_INFO_BTF", "tracing"),
+    "lsm_mac": _of_function("5.7", "CONFIG_BPF_LSM", "lsm"),
+    "trace_iter": _of_function("5.8", "CONFIG_DEBUG_INFO_BTF", "tracing"),
+    "cgroup_inet4_getpeername": Hook("5.8", "CONFIG_CGROUP_BPF"),
+    "cgroup_inet6_getpeername": Hook("5.8", "CONFIG_CGROUP_BPF"),
+    "cgroup_inet4_getsockname": Hook("5.8", "CONFIG_CGROUP_BPF"),
+    "cgroup_inet6_getsockname": Hook("5.8", "CONFIG_CGROUP_BPF"),
+    # values of 8 bytes, an index and a program, came with the programs themselves
+    "xdp_devmap": Hook(
+        "5.8", "CONFIG_NET", cmd="MAP_CREATE", fields={"map_type": 14, "value_size": 8}
+    ),
+    "cgroup_inet_sock_release": Hook("5.9", "CONFIG_CGROUP_BPF"),
+    "xdp_cpumap": Hook(
+        "5.9", "CONFIG_NET", cmd="MAP_CREATE", fields={"map_type": 16, "value_size": 8}
+    ),
+    "sk_lookup": Hook("5.9", "CONFIG_INET"),
+    "xdp": LINK_TYPES["xdp"],
+    "sk_skb_verdict": Hook("5.13", "CONFIG_NET", cmd="PROG_ATTACH"),
+    "sk_reuseport_select": Hook("5.14", "CONFIG_INET", cmd="PROG_LOAD", prog_type="sk_reuseport"),
+    "sk_reuseport_select_or_migrate": Hook(
+        "5.14", "CONFIG_INET", cmd="PROG_LOAD", prog_type="sk_reuseport"
+    ),
+    "perf_event": LINK_TYPES["perf_event"],
+    "trace_kprobe_multi": LINK_TYPES["kprobe_multi"],
+    "lsm_cgroup": Hook("6.0", "CONFIG_CGROUP_BPF"),
+    "struct_ops": LINK_TYPES["struct_ops"],
+    "netfilter": LINK_TYPES["netfilter"],
+    "tcx_ingress": Hook("6.6", "CONFIG_NET_XGRESS"),
+    "tcx_egress": Hook("6.6", "CONFIG_NET_XGRESS"),
+    "trace_uprobe_multi": LINK_TYPES["uprobe_multi"],
+    "cgroup_unix_connect": Hook("6.7", "CONFIG_CGROUP_BPF"),
+    "cgroup_unix_sendmsg": Hook("6.7", "CONFIG_CGROUP_BPF"),
+    "cgroup_unix_recvmsg": Hook("6.7", "CONFIG_CGROUP_BPF"),
+    "cgroup_unix_getpeername": Hook("6.7", "CONFIG_CGROUP_BPF"),
+    "cgroup_unix_getsockname": Hook("6.7", "CONFIG_CGROUP_BPF"),
+    "netkit_primary": Hook("6.7", "CONFIG_NETKIT"),
+    "netkit_peer": Hook("6.7", "CONFIG_NETKIT"),
+    "trace_kprobe_session": _link(
+        "6.10", "CONFIG_FPROBE", "kprobe", "trace_kprobe_session", EFAULT, kprobe_multi=_KPROBES
+    ),
+    "trace_uprobe_session": _link(
+        "6.13", "CONFIG_UPROBE_EVENTS", "kprobe", "trace_uprobe_session", uprobe_multi=_UPROBES
+    ),
+    "trace_fsession": _of_function("7.0", "CONFIG_DEBUG_INFO_BTF", "tracing"),
+    # in no release yet
+    "trace_fentry_multi": _of_function("7.2", "CONFIG_DEBUG_INFO_BTF", "tracing"),
+    "trace_fexit_multi": _of_function("7.2", "CONFIG_DEBUG_INFO_BTF", "tracing"),
+    "trace_fsession_multi": _of_function("7.2", "CONFIG_DEBUG_INFO_BTF", "tracing"),
+}
+"""word -> question.  The default: which programs are attached in that way to no descriptor."""
 
 _EXIT = (1, 0x95, 0, 0, 0)
 
