@@ -372,7 +372,7 @@ def _function(prober: Prober, kind: str, name: str, prog_type: str | None) -> On
     """Whether a helper or a kfunc is there, and for which types of programs."""
     from ..probe import tables
 
-    prog_types = [prog_type] if prog_type else list(tables.PROG_TYPES)
+    prog_types = [prog_type] if prog_type else tables.CALLERS
     verdicts = (_helper_for if kind == "helper" else _kfunc_for)(prober, name, prog_types)
     allowed = [word for word, verdict in verdicts.items() if verdict.known]
     unknown = {word: verdict.why for word, verdict in verdicts.items() if verdict.known is None}
@@ -482,16 +482,15 @@ def _kfuncs(prober: Prober) -> list[Record]:
     from ..probe import functions, tables
 
     records: list[Record] = []
-    prog_types = list(tables.PROG_TYPES)
     for name, marked in functions.marked_kfuncs():
         if not marked:
             continue
         module = functions.module_btf(name)
-        found = functions.kfuncs(prober, list(marked), module, prog_types)
+        found = functions.kfuncs(prober, list(marked), module, tables.CALLERS)
         if module:
             module.close()
         for at, kfunc in enumerate(marked.values()):
-            allowed = [word for word in prog_types if found[word][at].known]
+            allowed = [word for word in tables.CALLERS if found[word][at].known]
             records.append({"name": kfunc, "btf": name, "program_types": allowed})
     return records
 

@@ -171,7 +171,11 @@ TARGETS = {
     "lsm": ("bpf_lsm_file_open", 12, "lsm_mac"),
 }
 """Such a type of program -> what one can be loaded for: a type of the kernel, its BTF kind, and
-the attach type.  What an ext program replaces is another program: there is none to name."""
+the attach type."""
+
+CALLERS = [word for word in PROG_TYPES if word != "ext"]
+"""The types to ask for a function with: an ext program may call what the program it replaces may,
+and so says nothing of its own."""
 
 _NO_PREALLOC: Fields = {"map_flags": 1 << 0}
 _STORAGE: Fields = {
