@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 PROC_SUPER_MAGIC = 0x9FA0
 """linux/magic.h."""
 
+BOOT, PROC = "/boot/config-{}", "/proc/config.gz"
+"""Where distributions keep the .config of a release, and where the kernel itself may have it."""
+
 _SECOND_LINE = "# Automatically generated file; DO NOT EDIT."
 _LARGEST = 16 << 20
 """Bytes of a .config that are read; a true one has some 300 KiB."""
@@ -58,10 +61,10 @@ def options(names: Iterable[str]) -> dict[str, str | None]:
 
 def _config() -> str:
     try:
-        data = _read(f"/boot/config-{os.uname().release}")
+        data = _read(BOOT.format(os.uname().release))
     except OSError:
         try:
-            data = _read("/proc/config.gz")
+            data = _read(PROC)
         except OSError as error:
             raise PybpftoolError(f"can't open file: {error.strerror}") from error
     text = data.decode("utf-8", "surrogateescape")

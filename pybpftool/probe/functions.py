@@ -116,10 +116,10 @@ def find_type(name: str, kind: int) -> tuple[int, Fd | None] | None:
     code += insn(_MOV_K, 2, imm=raw.index(0) + 1) + insn(_MOV_K, 3, imm=kind) + insn(_MOV_K, 4)
     code += insn(_CALL, imm=HELPERS.index("btf_find_by_name_kind"))
     code += insn(_STX_DW, 6, 0) + insn(_MOV_K) + insn(_EXIT)
-    fields = numbers(tables.PROG_TYPES["syscall"].fields)
     found = bytearray(8)
-    with calls.prog_load(PROG_TYPES.index("syscall"), code, prog_flags=fields["prog_flags"]) as fd:
-        calls.prog_test_run(fd, ctx_in=found)
+    number = PROG_TYPES.index("syscall")
+    with calls.prog_load(number, code, prog_flags=tables.BPF_F_SLEEPABLE) as program:
+        calls.prog_test_run(program, ctx_in=found)
     result: int = struct.unpack("=q", found)[0]
     if result < 0:
         return None

@@ -17,6 +17,9 @@ EBADF, EFAULT, ENODEV, EINVAL, EOPNOTSUPP, EAFNOSUPPORT = 9, 14, 19, 22, 95, 97
 ENOTSUPP = 524
 """Errnos as numbers: one is known by name inside the kernel only."""
 
+BPF_F_SLEEPABLE = 1 << 4
+"""flag of prog_load: such programs may wait, and those of type syscall must be such."""
+
 
 class Ask:
     """One question: fields of its arm of bpf_attr that are neither 0 nor the default.
@@ -157,7 +160,7 @@ PROG_TYPES = {
         says=b"is not a function",
     ),
     "sk_lookup": Ask("5.9", "CONFIG_INET", {"expected_attach_type": "sk_lookup"}),
-    "syscall": Ask("5.14", "CONFIG_BPF_SYSCALL", {"prog_flags": 1 << 4}),  # BPF_F_SLEEPABLE
+    "syscall": Ask("5.14", "CONFIG_BPF_SYSCALL", {"prog_flags": BPF_F_SLEEPABLE}),
     "netfilter": Ask("6.4", "CONFIG_NETFILTER_BPF_LINK", {"expected_attach_type": "netfilter"}),
 }
 """word -> question.  The default: ``r0 = 0; exit`` under the licence GPL."""
