@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from pybpftool.errors import PybpftoolError
 from pybpftool.kernel import capabilities, netdev
+from pybpftool.kernel.syscall import Fd
 from pybpftool.kernel.words import HELPERS, PROG_TYPES
 from pybpftool.probe import config, functions, tables
 from tests.probe.test_run import logs
@@ -57,14 +59,15 @@ def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         config, "options", lambda names: {"CONFIG_BPF": "y", "CONFIG_NET": None, "CONFIG_HZ": "250"}
     )
     monkeypatch.setattr(functions, "helper_ids", lambda full: [1, 23, 44, *([6] * full)])
-    for table, words in (
-        (tables.PROG_TYPES, ("socket_filter", "xdp", "ext", "netfilter")),
-        (tables.MAP_TYPES, ("hash", "arena")),
-        (tables.MISC, ("bounded_loops",)),
-    ):
-        for word in [*table]:
-            if word not in words:
-                monkeypatch.delitem(table, word)  # type: ignore[arg-type]  # any of the tables
+    only(monkeypatch, "PROG_TYPES", "socket_filter", "xdp", "ext", "netfilter")
+    only(monkeypatch, "MAP_TYPES", "hash", "arena")
+    only(monkeypatch, "MISC", "bounded_loops")
+
+
+def only(monkeypatch: pytest.MonkeyPatch, table: str, *words: str) -> None:
+    """Leave only these rows in a table."""
+    rows = getattr(tables, table)
+    monkeypatch.setattr(tables, table, {word: rows[word] for word in words})
 
 
 PLAIN = """\
@@ -302,7 +305,7 @@ def test_settings(key: str, value: int, sentence: str, monkeypatch: pytest.Monke
 
 def test_what_cannot_be_read_is_told_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(names: list[str]) -> dict[str, str]:
-        raise config.PybpftoolError("can't open file: No such file or directory")
+        raise PybpftoolError("can't open file: No such file or directory")
 
     monkeypatch.setattr(config, "options", refuse)
     monkeypatch.setattr(config, "sysctls", lambda: None)
@@ -561,7 +564,7 @@ def test_a_kfunc(
 def test_a_kfunc_of_a_module_leaves_nothing_open(
     callers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = functions.Fd(new_fd())
+    module = Fd(new_fd())
     monkeypatch.setattr(functions, "find_type", lambda name, kind: (7, module))
     with machine(PROG_LOAD=logs(b"R1 !read_ok", -errno.EACCES)):
         assert pybpftool("feature", "probe", "kfunc", "bpf_x", "type", "xdp").status == 0
@@ -572,13 +575,8 @@ def test_a_kfunc_of_a_module_leaves_nothing_open(
 
 
 def test_attach_and_link_types(monkeypatch: pytest.MonkeyPatch) -> None:
-    for table, words in (
-        (tables.ATTACH_TYPES, ("sk_lookup", "lsm_mac")),
-        (tables.LINK_TYPES, ("struct_ops",)),
-    ):
-        for word in [*table]:
-            if word not in words:
-                monkeypatch.delitem(table, word)
+    only(monkeypatch, "ATTACH_TYPES", "lsm_mac", "sk_lookup")
+    only(monkeypatch, "LINK_TYPES", "struct_ops")
     rules: dict[str, Answer] = {"PROG_QUERY": 0, "PROG_LOAD": -errno.EPERM, "LINK_CREATE": -9}
     with Tape(**rules):
         assert pybpftool("feature", "probe", "attach_types").out == (
@@ -599,7 +597,7 @@ def test_kfuncs(callers: None, monkeypatch: pytest.MonkeyPatch) -> None:
     marked = [("vmlinux", {7: "bpf_x", 8: "bpf_y"}), ("mod", {9: "bpf_z"}), ("other", {})]
     monkeypatch.setattr(functions, "marked_kfuncs", lambda: iter(marked))
     monkeypatch.setattr(
-        functions, "module_btf", lambda name: functions.Fd(new_fd()) if name == "mod" else None
+        functions, "module_btf", lambda name: Fd(new_fd()) if name == "mod" else None
     )
 
     def answer(arm: Any) -> int:

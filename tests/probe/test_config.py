@@ -10,7 +10,7 @@ import pytest
 
 from pybpftool.errors import BadData, PybpftoolError
 from pybpftool.kernel import bpffs
-from pybpftool.probe import config
+from pybpftool.probe import config, tables
 
 HEAD = "#\n# Automatically generated file; DO NOT EDIT.\n# Linux\n"
 
@@ -103,7 +103,7 @@ def test_a_bomb_is_not_unpacked(files: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_sysctls(text: str | None, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bpffs, "fs_magic", lambda path: config.PROC_SUPER_MAGIC)
     monkeypatch.setattr(config, "read_text", lambda path: text)
-    assert config.sysctls() == dict.fromkeys(config.SYSCTLS, number)
+    assert config.sysctls() == dict.fromkeys(tables.SYSCTLS, number)
 
 
 def test_no_procfs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pybpftool.errors import BadData, KernelError
+from pybpftool.kernel.syscall import Fd
 from pybpftool.kernel.words import HELPERS, PROG_TYPES
 from pybpftool.probe import functions
 from pybpftool.probe.run import Prober, Verdict, insn
@@ -185,7 +186,7 @@ def test_a_kfunc_of_a_module_is_called_through_its_btf() -> None:
         assert struct.unpack("=2I", memory(arm.fd_array, 8)[:]) == (0, module.fileno())
         return int(logs(b"R1 !read_ok", -errno.EACCES)(arm))
 
-    with functions.Fd(new_fd()) as module, Tape(PROG_LOAD=answer):
+    with Fd(new_fd()) as module, Tape(PROG_LOAD=answer):
         found = functions.kfuncs(Prober(), [7], module, ["xdp"])
     assert [verdict.known for verdict in found["xdp"]] == [True]
 
