@@ -286,9 +286,9 @@ def _probed(prober: Prober, options: Options, full: bool) -> tuple[Record, Reaso
 
 
 def _helper_names(ids: list[int]) -> list[str]:
-    from ..kernel.words import helper_word
+    from ..kernel.words import HELPERS
 
-    return [helper_word(number) or f"bpf_unknown_{number}" for number in ids]
+    return [f"bpf_{HELPERS[number]}" for number in ids]
 
 
 def _system_config(options: Options) -> Record:
