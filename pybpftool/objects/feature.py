@@ -464,7 +464,10 @@ def probe_section(options: Options, section: str) -> One:
 
     prober = Prober()
     if section == "kfuncs":
-        return One({section: _kfuncs(prober)}, _kfunc_listing)
+        records = _kfuncs(prober)
+        if not records:
+            options.warn("the BTF of this kernel marks no kfuncs")
+        return One({section: records}, _kfunc_listing)
     words, ask = {
         "attach_types": (tables.ATTACH_TYPES, prober.attach_type),
         "link_types": (tables.LINK_TYPES, prober.link_type),

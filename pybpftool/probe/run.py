@@ -213,33 +213,26 @@ class Prober:
         result = attempt(cmd, new_attr(cmd, **fields, **hook.fields))
         if result > 0:  # a map
             os.close(result)
-        if result in (-errno.EINVAL, -errno.EPERM):
-            return self.judge(result)
-        return YES
+        if hook.errno:
+            return self.judge(result, b"", tables.Ask(hook.since, errno=hook.errno))
+        return self.judge(result) if result in (-errno.EINVAL, -errno.EPERM) else YES
 
     def _link(self, hook: Hook, attach_type: int) -> Verdict:
         """Whether a link of a program to nothing is refused for that reason."""
         root = ffi.new("char[]", b"/")
         at = int(ffi.cast("uintptr_t", root))
         cmd = lib.BPF_LINK_CREATE
-        attr = new_attr(cmd, prog_fd=_NO_FD, attach_type=attach_type)
+        number = PROG_TYPES.index(hook.prog_type)
+        program, refused = calls.try_prog_load(number, _RETURN_0, expected_attach_type=attach_type)
+        if program is None:
+            return self.judge(-refused)
+        attr = new_attr(cmd, prog_fd=program.fileno(), attach_type=attach_type)
         for name, value in hook.fields.items():
             if isinstance(value, dict):
                 value = {key: at if part == "root" else part for key, part in value.items()}
             setattr(attr.link_create, name, value)
-        program = None
-        if hook.prog_type:
-            program, refused = calls.try_prog_load(
-                PROG_TYPES.index(hook.prog_type),
-                _RETURN_0,
-                expected_attach_type=attach_type,
-            )
-            if program is None:
-                return self.judge(-refused)
-            attr.link_create.prog_fd = program.fileno()
-        result = attempt(cmd, attr)
-        if program is not None:
-            program.close()
+        with program:
+            result = attempt(cmd, attr)
         if result >= 0:
             os.close(result)
         return self.judge(result, b"", tables.Ask(hook.since, errno=hook.errno))

@@ -279,7 +279,14 @@ LINK_TYPES = {
     "kprobe_multi": _link(
         "5.18", "CONFIG_FPROBE", "kprobe", "trace_kprobe_multi", EFAULT, kprobe_multi=_KPROBES
     ),
-    "struct_ops": _link("6.4", "CONFIG_DEBUG_INFO_BTF", "", "struct_ops"),
+    # maps that are to have links bear a flag of their own, BPF_F_LINK
+    "struct_ops": Hook(
+        "6.4",
+        "CONFIG_DEBUG_INFO_BTF",
+        cmd="MAP_CREATE",
+        fields={"map_type": 26, "map_flags": 1 << 13, "btf_vmlinux_value_type_id": 1},
+        errno=ENOTSUPP,
+    ),
     "netfilter": _link(
         "6.4",
         "CONFIG_NETFILTER_BPF_LINK",
@@ -412,7 +419,15 @@ MISC: dict[str, tuple[str, str, tuple[tuple[int, int, int, int, int], ...]]] = {
     "v4_isa_extension": (
         "6.6",
         "ISA extension v4",
-        ((1, 0xB7, 0, 0, 0), (1, 0x16, 0, 1, 1), (1, 0x06, 0, 0, 1), (1, 0xB7, 0, 0, 1), _EXIT),
+        # w0 = (s8) w0 comes first: older kernels took the long jump for one on no condition
+        (
+            (1, 0xB7, 0, 0, 0),
+            (1, 0xBC, 0, 8, 0),
+            (1, 0x16, 0, 1, 1),
+            (1, 0x06, 0, 0, 1),
+            (1, 0xB7, 0, 0, 1),
+            _EXIT,
+        ),
     ),
 }
 """word -> since, title, and a socket filter that only a kernel with the feature loads: runs of

@@ -53,6 +53,7 @@ DIFFERENCES = {
     "batch of bpftool they are gone.",
     "struct-ops-maps": "Maps of type struct_ops are found on every kernel that has them; bpftool "
     "misses them before Linux 6.9.",
+    "isa-v4": "ISA extension v4 is not found where it is not; bpftool finds it before Linux 6.6.",
     "feature-more": "feature also probes one thing at a time, attach types, link types and kfuncs, "
     "and compares two probes.",
     "perf-help-json": "The help of perf is null in JSON mode; bpftool writes an empty document.",

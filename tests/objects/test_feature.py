@@ -577,7 +577,7 @@ def test_a_kfunc_of_a_module_leaves_nothing_open(
 def test_attach_and_link_types(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "ATTACH_TYPES", "lsm_mac", "sk_lookup")
     only(monkeypatch, "LINK_TYPES", "struct_ops")
-    rules: dict[str, Answer] = {"PROG_QUERY": 0, "PROG_LOAD": -errno.EPERM, "LINK_CREATE": -9}
+    rules: dict[str, Answer] = {"PROG_QUERY": 0, "PROG_LOAD": -errno.EPERM, "MAP_CREATE": -524}
     with Tape(**rules):
         assert pybpftool("feature", "probe", "attach_types").out == (
             "Scanning eBPF attach types...\n"
@@ -618,6 +618,13 @@ def test_kfuncs(callers: None, monkeypatch: pytest.MonkeyPatch) -> None:
             {"name": "bpf_z", "btf": "mod", "program_types": ["xdp"]},
         ]
     }
+
+
+def test_a_kernel_that_marks_no_kfuncs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(functions, "marked_kfuncs", lambda: iter([("vmlinux", {})]))
+    ended = pybpftool("feature", "probe", "kfuncs")
+    assert ended.err == "the BTF of this kernel marks no kfuncs\n"
+    assert pybpftool("-j", "feature", "probe", "kfuncs").out == '{"kfuncs":[]}\n'
 
 
 # ------------------------------------------------------------------ diff

@@ -212,7 +212,8 @@ HOOKS = [
     ("trace_kprobe_multi", "LINK_CREATE", -errno.EFAULT, True),
     ("trace_kprobe_multi", "LINK_CREATE", -errno.EOPNOTSUPP, False),
     ("xdp", "LINK_CREATE", -errno.EOPNOTSUPP, True),
-    ("struct_ops", "LINK_CREATE", -errno.EBADF, True),
+    ("struct_ops", "MAP_CREATE", -ENOTSUPP, True),
+    ("struct_ops", "MAP_CREATE", -errno.EINVAL, False),
 ]
 
 
