@@ -8,7 +8,7 @@ import struct
 import sys
 
 from ..errors import KernelError
-from ..kernel import calls
+from ..kernel import calls, syscall
 from ..kernel._abi import ffi
 from ..kernel.proc import page_size, read_text
 from ..kernel.syscall import attempt, lib, new_attr
@@ -317,6 +317,7 @@ class Loader:
         self, prog_type: int, code: bytes, fields: dict[str, int], *, log_size: int = LOG_SIZE
     ) -> None:
         self._code = bytearray(code)
+        self._immediates = memoryview(self._code).cast("i")
         self._log = ffi.new("char[]", log_size + 1)
         self._attr = new_attr(
             lib.BPF_PROG_LOAD,
@@ -326,17 +327,32 @@ class Loader:
             license=int(ffi.cast("uintptr_t", LICENSE)),
             log_buf=int(ffi.cast("uintptr_t", self._log)) if log_size else 0,
             log_size=log_size,
-            log_level=1 if log_size else 0,
+            log_level=_REASONS_ONLY if log_size else 0,
             **fields,
         )
+        self._size = ffi.sizeof(self._attr.prog_load)
 
     def offer(self, immediate: int | None = None) -> tuple[int, bytes]:
         """What bpf(2) gave (a program is not kept) and what the verifier said."""
         if immediate is not None:
-            struct.pack_into("=i", self._code, 4, immediate)
+            self._immediates[1] = immediate
         self._log[0] = b"\0"
-        result = attempt(lib.BPF_PROG_LOAD, self._attr)
+        result = syscall.invoke(lib.BPF_PROG_LOAD, self._attr, self._size)
+        if result in _MOODS:
+            result = attempt(lib.BPF_PROG_LOAD, self._attr)
         if result >= 0:
             os.close(result)
         said: bytes = ffi.string(self._log)
+        arm = self._attr.prog_load
+        if result == -errno.EINVAL and not said and arm.log_level == _REASONS_ONLY:
+            arm.log_level = _EVERYTHING
+            return self.offer()
         return result, said
+
+
+_REASONS_ONLY, _EVERYTHING = 4, 1
+"""log_level: the first (BPF_LOG_STATS, since Linux 5.2) spares the kernel to write down how every
+instruction went; a kernel that does not know it is asked for just that."""
+
+_MOODS = (-errno.EINTR, -errno.EAGAIN, -errno.EPERM)
+"""Answers after which ``attempt`` may get another one."""

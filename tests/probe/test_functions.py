@@ -59,7 +59,7 @@ def test_the_program_is_never_one_to_be_kept() -> None:
 
     def answer(arm: Any) -> int:
         seen.append(bytes(memory(arm.insns, arm.insn_cnt * 8)))
-        assert (arm.prog_type, arm.log_level, arm.prog_ifindex) == (PROG_TYPES.index("xdp"), 1, 0)
+        assert (arm.prog_type, arm.log_level, arm.prog_ifindex) == (PROG_TYPES.index("xdp"), 4, 0)
         return int(logs(b"R1 !read_ok", -errno.EACCES)(arm))
 
     with Tape(PROG_LOAD=answer):
@@ -70,7 +70,7 @@ def test_the_program_is_never_one_to_be_kept() -> None:
 def test_words_of_an_offer_before_do_not_count() -> None:
     answers = [
         ("PROG_LOAD", logs(b"unknown func bpf_x#1", -errno.EINVAL)),
-        ("PROG_LOAD", -errno.EPERM),
+        ("PROG_LOAD", -errno.ENOENT),
         ("PROG_LOAD", logs(b"R1 !read_ok", -errno.EACCES)),
     ]
     with Tape(*answers):

@@ -75,25 +75,37 @@ def test_the_system_call(answer: int, known: bool) -> None:
         assert Prober().syscall().known is known
 
 
-def test_tracing_by_another_way_where_functions_are_forbidden() -> None:
-    """ "probe-cannot-tell": a kernel that traces tracepoints has tracing programs."""
+def asked(answers: dict[int, Any], seen: list[int]) -> Any:
+    """PROG_LOAD by attach type; ``seen`` gets each that is asked for, once in a row."""
 
     def answer(arm: Any) -> int:
-        if arm.expected_attach_type == 24:  # trace_fentry
-            return -errno.EPERM
-        return int(logs(b"attach_btf_id 1 is not a typedef", -errno.EINVAL)(arm))
+        if seen[-1:] != [arm.expected_attach_type]:
+            seen.append(arm.expected_attach_type)
+        found = answers.get(arm.expected_attach_type, -errno.EPERM)
+        return found if isinstance(found, int) else int(found(arm))
 
-    with Tape(PROG_LOAD=answer) as tape:
+    return answer
+
+
+RAW_TP, FENTRY = 23, 24
+
+
+def test_tracing_by_another_way_where_functions_are_forbidden() -> None:
+    """ "probe-cannot-tell": a kernel that traces tracepoints has tracing programs."""
+    seen: list[int] = []
+    known = logs(b"attach_btf_id 1 is not a typedef", -errno.EINVAL)
+    with Tape(PROG_LOAD=asked({RAW_TP: known}, seen)):
         assert Prober().prog_type("tracing").known is True
-    assert len(tape.calls) == 2
+    assert seen == [FENTRY, RAW_TP]
 
 
 def test_tracing_where_all_is_forbidden() -> None:
-    with Tape(PROG_LOAD=-errno.EPERM) as tape:
+    seen: list[int] = []
+    with Tape(PROG_LOAD=asked({}, seen)):
         verdict = Prober().prog_type("tracing")
         assert (verdict.known, verdict.why) == (None, "Operation not permitted")
         assert Prober(unprivileged=True).prog_type("tracing").known is False
-    assert len(tape.calls) == 3  # one who has no rights need not ask twice
+    assert seen == [FENTRY, RAW_TP, FENTRY]  # one who has no rights need not ask twice
 
 
 def test_tracing_asks_once_where_that_is_answered() -> None:
@@ -107,7 +119,7 @@ def test_tracing_asks_once_where_that_is_answered() -> None:
         ("xdp", {"prog_type": 6, "insn_cnt": 2, "log_level": 0, "expected_attach_type": 0}),
         ("sk_lookup", {"expected_attach_type": 36}),
         ("syscall", {"prog_flags": 16}),
-        ("lsm", {"attach_btf_id": 1, "expected_attach_type": 27, "log_level": 1}),
+        ("lsm", {"attach_btf_id": 1, "expected_attach_type": 27, "log_size": 4096}),
     ],
 )
 def test_questions_about_programs(word: str, expected: dict[str, int]) -> None:
@@ -116,11 +128,37 @@ def test_questions_about_programs(word: str, expected: dict[str, int]) -> None:
     def answer(arm: Any) -> int:
         seen.append({name: getattr(arm, name) for name in expected})
         assert memory(arm.license, 4)[:] == b"GPL\0"
-        return -errno.EINVAL
+        return -errno.ENOENT
 
     with Tape(PROG_LOAD=answer):
         Prober().prog_type(word)
     assert seen == [expected]
+
+
+def test_a_kernel_that_does_not_know_the_short_log_is_asked_for_the_long_one() -> None:
+    levels: list[int] = []
+
+    def answer(arm: Any) -> int:
+        levels.append(arm.log_level)
+        if arm.log_level == 4:
+            return -errno.EINVAL
+        return int(logs(b"R1 !read_ok", -errno.EACCES)(arm))
+
+    loader = run.Loader(6, insn_of_call, {})
+    with Tape(PROG_LOAD=answer):
+        assert loader.offer(1) == (-errno.EACCES, b"R1 !read_ok")
+        assert loader.offer(2) == (-errno.EACCES, b"R1 !read_ok")
+    assert levels == [4, 1, 1]
+
+
+def test_an_interrupted_offer_is_made_again() -> None:
+    loader = run.Loader(6, insn_of_call, {})
+    answers = [-errno.EINTR, -errno.EINTR, -errno.EACCES]
+    with Tape(*(("PROG_LOAD", answer) for answer in answers)):
+        assert loader.offer(1) == (-errno.EACCES, b"")
+
+
+insn_of_call = run.insn(0x85) + run.insn(0x95)
 
 
 def test_questions_about_a_device() -> None:
