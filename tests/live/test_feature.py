@@ -21,20 +21,25 @@ from tests.live.compare import FORMS, Both, difference, ours
 from tests.support.need import kernel_lacks, need
 from tests.support.run import Ended
 
-LINES = """
-feature probe
+PROBES = """
 feature
 feature p kernel
-feature probe full
-feature probe dev lo
-feature probe macros
+-j feature probe
+-p feature probe
+-j feature probe full
 feature probe macros prefix X_
-feature probe full macros prefix Y
-feature probe dev lo macros prefix Z_
-feature probe unprivileged
-feature probe full unprivileged kernel
-feature probe unprivileged macros
+-j feature probe macros
+feature probe full macros
 feature probe macros prefix '' prefix B
+feature probe dev lo
+-p feature probe dev lo
+feature probe dev lo macros prefix Z_
+feature probe full unprivileged kernel
+-j feature probe unprivileged
+feature probe unprivileged macros
+""".strip().splitlines()
+
+LINES = """
 feature probe nonsense
 feature probe macros macros
 feature probe kernel kernel
@@ -58,10 +63,14 @@ feature help
 """.strip().splitlines()
 
 
+@pytest.mark.parametrize("line", PROBES)
+def test_same_probe(line: str, both: Both) -> None:
+    both.check([["" if word == "''" else word for word in line.split()]])
+
+
 @pytest.mark.parametrize("line", LINES)
 def test_same(line: str, both: Both) -> None:
-    words = ["" if word == "''" else word for word in line.split()]
-    both.check([*form, *words] for form in FORMS)
+    both.check([*form, *line.split()] for form in FORMS)
 
 
 def as_nobody(*words: str) -> Ended:
