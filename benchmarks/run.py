@@ -18,6 +18,7 @@ import argparse
 import os
 import platform
 import shutil
+import signal
 import statistics
 import struct
 import subprocess
@@ -39,6 +40,8 @@ HASH, LRU_HASH = 1, 9
 OURS = [str(Path(sys.executable).with_name("pybpftool"))]
 THEIRS = [os.environ.get("PYBPFTOOL_REFERENCE") or shutil.which("bpftool") or "bpftool"]
 RUNS = 5
+ASK_MAP = [*OURS, *"feature probe map_type hash".split()]
+ASK_HELPER = [*OURS, *"feature probe helper bpf_redirect".split()]
 
 
 class Sample:
@@ -197,6 +200,8 @@ def start_up(directory: Path) -> str:
         ("`pybpftool map list`", [*OURS, "map", "list"], "3x"),
         ("`pybpftool map help`", [*OURS, "map", "help"], ""),
         ("`pybpftool map lookup …`", [*OURS, "map", "lookup", "id", "1", "key", "0"], ""),
+        ("`pybpftool feature probe map_type hash`", ASK_MAP, ""),
+        ("`pybpftool feature probe helper bpf_redirect`", ASK_HELPER, ""),
     ):
         if "lookup" in argv:
             path = filled(directory, "start", 4, with_btf=True)
@@ -209,6 +214,45 @@ def start_up(directory: Path) -> str:
         rows.append([name, f"{ours:.1f}", f"{theirs:.1f}", f"**{1 / row.ratio:.2f}x**", goal])
         print(rows[-1], flush=True)
     return table(["command", "ms", "`python -c pass`, ms", "ratio", "at most"], rows)
+
+
+def asking(directory: Path) -> str:
+    """Programs that ask the kernel thousands of questions."""
+    rows = []
+    for name, words, processes, goal in (
+        ("`feature probe`", ["feature", "probe"], 0, "1x"),
+        ("`-j feature probe`", ["-j", "feature", "probe"], 0, "1x"),
+        ("`perf` among 2,000 processes", ["perf"], 2000, "0.33x"),
+    ):
+        with many(processes):
+            row = Row(name, OURS + words, THEIRS + words, goal).measure(False, 11)
+        cells = row.cells()
+        rows.append([*cells[:-1], f"**{row.ratio:.2f}x**", cells[-1]])
+        print(rows[-1], flush=True)
+    head = ["command", "ours, s", "bpftool, s", "our peak, MiB", "ratio", "at least"]
+    return table(head, rows)
+
+
+@contextmanager
+def many(count: int) -> Iterator[None]:
+    """As many processes that wait, each with eight descriptors more than the usual three."""
+    extra = [os.open(os.devnull, os.O_RDONLY) for _ in range(8 if count else 0)]
+    children: list[int] = []
+    try:
+        for _ in range(count):
+            child = os.fork()
+            if not child:
+                signal.pause()
+                os._exit(0)
+            children.append(child)
+        yield
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+        for child in children:
+            os.waitpid(child, 0)
+        for fd in extra:
+            os.close(fd)
 
 
 def first_line(directory: Path) -> str:
@@ -236,6 +280,7 @@ def main() -> None:
             "dumps": dumps(directory, options.entries),
             "first-line": first_line(directory),
             "growth": growth(directory),
+            "asking": asking(directory),
             "start-up": start_up(directory),
         }
     finally:

@@ -8,7 +8,7 @@ from .grammar import names, opening, shape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from typing import Any
 
     from ..command import Command, Options, Place
@@ -20,12 +20,32 @@ def matches(word: str, keyword: str) -> bool:
     return keyword.startswith(word)
 
 
-def pick(rows: Iterable[Command], word: str | None) -> Command | None:
-    """The first row with a command word that ``word`` abbreviates; without a word, the first."""
+def pick(rows: Sequence[Command], words: Words) -> Command | None:
+    """The first row with a command word that the next word abbreviates; without a word, the first.
+
+    The word is taken.  Where several rows have that command, the word behind it decides: the
+    first that takes it is meant, or else the first of all.
+    """
+    word = words.next
+    if word is None:
+        return rows[0]
     for row in rows:
-        if word is None or any(matches(word, name) for name in names(row.usage)):
-            return row
+        for name in names(row.usage):
+            if matches(word, name):
+                words.take()
+                same = [each for each in rows if name in names(each.usage)]
+                return next((each for each in same if _takes(each, words.next)), row)
     return None
+
+
+def _takes(row: Command, word: str | None) -> bool:
+    """Whether a word opens what a row takes after its command."""
+    head, clauses = shape(row.usage)
+    places = {place.name: place for place in row.places}
+    starts = [] if not head else opening(places[head[0]].definition or "")
+    for clause in clauses if not head else ():
+        starts += clause.keywords or opening(places[clause.places[0]].definition or "")
+    return word is not None and any(matches(word, start) for start in starts)
 
 
 def bind(row: Command, words: Words, options: Options) -> dict[str, Any]:
@@ -50,7 +70,9 @@ def bind(row: Command, words: Words, options: Options) -> dict[str, Any]:
             words.take()
         call.keyword = "".join(clause.keywords)
         if not clause.places:
-            call.bound[clause.param] = True
+            # a Place of the keyword's own name has a say in whether it may stand here
+            judge = places.get(clause.param)
+            call.bound[clause.param] = judge.read(words, call) if judge else True
         for name in clause.places:
             call.bound[clause.param] = _place(places, clause, name).read(words, call)
     for clause in clauses:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 VARIABLE = "_PYBPFTOOL_COMPLETE"
 """Environment variable in which a completion script asks (``bash_complete`` and its like)."""
 
-_FILES = ("FILE", "PATH", "OBJ")
+_FILES = ("FILE", "PATH", "OBJ", "OLD", "NEW")
 _BYTES = "BYTES"
 _DIGITS = frozenset("0123456789abcdefABCDEFxX")
 _SHOWN = [f"--{name}" for name in options.LONG]
@@ -85,10 +85,12 @@ def _after(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     if len(words) == 1:
         yield from ((word, "plain") for row in commands for word in names(row.usage))
         return
-    for row in commands:
-        if any(word.startswith(words[1]) for word in names(row.usage)):
-            yield from _next([_line(row)], words[2:], _definitions(row))
-            return
+    chosen = next(
+        (word for row in commands for word in names(row.usage) if word.startswith(words[1])), ""
+    )
+    rows = [row for row in commands if chosen in names(row.usage)]
+    for row in rows:
+        yield from _next([_line(row)], words[2:], _definitions(row))
 
 
 # ------------------------------------------------------------------ walking a row

@@ -39,4 +39,6 @@ def of_object(thing: Object, prog: str, typed: str) -> str:
     text = "Usage: " + "\n".join(lines)[len(_MARGIN) :] + "\n\n"
     for place in thing.definitions:
         text += f"{_MARGIN}{place.name} := {place.definition}\n"
+    if not thing.options:
+        return text + f"{_MARGIN}OPTIONS := {_COMMON.removesuffix(' |')} }}\n"
     return text + f"{_MARGIN}OPTIONS := {_COMMON}\n{' ' * 20}{thing.options} }}\n"

@@ -619,6 +619,21 @@ struct statfs {
 	long room[63];
 };
 
+/* Who asks, and what the one thread of it that asks may do: the low word of each set first. */
+struct __user_cap_header_struct {
+	u32 version;
+	int pid;
+};
+
+struct __user_cap_data_struct {
+	u32 effective;
+	u32 permitted;
+	u32 inheritable;
+};
+
+int capget(struct __user_cap_header_struct *header, struct __user_cap_data_struct *sets);
+int capset(struct __user_cap_header_struct *header, const struct __user_cap_data_struct *sets);
+
 /* Six words fit every system call; so the function needs no variable arguments. */
 long syscall(long number, long a, long b, long c, long d, long e);
 int mount(const char *source, const char *target, const char *type, unsigned long flags,

@@ -18,7 +18,7 @@ from .syscall import Fd, attempt, bpf, lib, new_attr, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, SupportsIndex, TypeAlias
 
     Readable: TypeAlias = bytes | bytearray | memoryview
@@ -680,10 +680,23 @@ def task_fd_query(pid: int, fd: int, flags: int = 0) -> TaskFd | int:
 
     Not an exception: most descriptors of a system run no program.  Since Linux 4.18.
     """
+    return task_fd_asker(flags)(pid, fd)
+
+
+def task_fd_asker(flags: int = 0) -> Callable[[int, int], TaskFd | int]:
+    """``task_fd_query`` for many descriptors: a function of pid and fd, which allocates nothing."""
     room = bytearray(4096)
     cmd = lib.BPF_TASK_FD_QUERY
-    attr = new_attr(cmd, pid=pid, fd=fd, flags=flags, buf=_room(room), buf_len=len(room))
-    result = attempt(cmd, attr)
-    if result < 0:
-        return -result
-    return TaskFd(attr.task_fd_query, os.fsdecode(bytes(room.partition(b"\0")[0])))
+    attr = new_attr(cmd, flags=flags, buf=_room(room))
+    arm = attr.task_fd_query
+
+    def ask(pid: int, fd: int) -> TaskFd | int:
+        arm.pid = pid
+        arm.fd = fd
+        arm.buf_len = len(room)  # the kernel left the length of the last name there
+        result = attempt(cmd, attr)
+        if result < 0:
+            return -result
+        return TaskFd(arm, os.fsdecode(bytes(room.partition(b"\0")[0])))
+
+    return ask

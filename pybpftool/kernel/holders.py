@@ -1,4 +1,4 @@
-"""Which processes hold an object open.
+"""Which processes hold an object open, and which have programs run by events of theirs.
 
 Looked up in /proc: a descriptor of BPF says what it is by its link, and which object it holds by
 its fdinfo.  No BPF program is loaded for it, so it works on every kernel and for whoever may
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from . import calls
 from .proc import fields, kind_of, read_text
 
 TYPE_CHECKING = False
@@ -55,6 +56,20 @@ def _held(pid: int, kind: str) -> set[int]:
             if number.isdigit():
                 held.add(int(number))
     return held
+
+
+def event_programs() -> Iterator[tuple[int, int, calls.TaskFd]]:
+    """(pid, descriptor, program) of every descriptor by which an event runs a program.
+
+    In the order in which /proc lists processes and descriptors.  The kernel is asked for each of
+    them: that takes less than to look at their links first.
+    """
+    ask = calls.task_fd_asker()
+    for pid in _numbers("/proc"):
+        for fd in _numbers(f"/proc/{pid}/fd"):
+            found = ask(pid, fd)
+            if not isinstance(found, int):
+                yield pid, fd, found
 
 
 def _numbers(directory: str) -> Iterator[int]:

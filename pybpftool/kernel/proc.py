@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import SupportsIndex
 
-_CAPABILITIES = {
+CAPABILITIES = {
     "CAP_NET_ADMIN": 12,
     "CAP_SYS_ADMIN": 21,
     "CAP_SYSLOG": 34,
@@ -169,11 +169,11 @@ def effective() -> Callable[[str], bool]:
     them.
     """
     held = int(fields(read_text("/proc/self/status") or "").get("CapEff", "0"), 16)
-    admin = held >> _CAPABILITIES["CAP_SYS_ADMIN"] & 1
+    admin = held >> CAPABILITIES["CAP_SYS_ADMIN"] & 1
 
     def has(name: str) -> bool:
         implied = admin and name in ("CAP_BPF", "CAP_PERFMON")
-        return bool(implied or held >> _CAPABILITIES[name] & 1)
+        return bool(implied or held >> CAPABILITIES[name] & 1)
 
     return has
 
@@ -181,7 +181,7 @@ def effective() -> Callable[[str], bool]:
 def knows_cap_bpf() -> bool:
     """Whether this kernel splits CAP_BPF and CAP_PERFMON off CAP_SYS_ADMIN (Linux 5.8)."""
     last = read_text("/proc/sys/kernel/cap_last_cap") or ""
-    return not _is_number(last.strip()) or int(last) >= _CAPABILITIES["CAP_BPF"]
+    return not _is_number(last.strip()) or int(last) >= CAPABILITIES["CAP_BPF"]
 
 
 def why_not_permitted(needs: Sequence[str]) -> str | None:

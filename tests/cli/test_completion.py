@@ -40,7 +40,8 @@ def test_first_word() -> None:
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_every_command(name: str) -> None:
-    assert words(name) == [word for row in load(name).commands for word in names(row.usage)]
+    commands = [word for row in load(name).commands for word in names(row.usage)]
+    assert words(name) == list(dict.fromkeys(commands))
 
 
 def test_map_types_are_those_of_the_kernel() -> None:
@@ -67,6 +68,9 @@ def test_map_types_are_those_of_the_kernel() -> None:
         ("map update id 7 key 1 value", ["hex", "id", "pinned", "name", "tag"]),
         ("map update id 7 any", ["key", "value"]),
         ("map event_pipe pinned /x cpu 1", ["index"]),
+        ("feature probe full", ["kernel", "dev", "unprivileged", "macros", "prefix"]),
+        ("feature probe helper x", ["type"]),
+        ("feature list", ["prog_types", "map_types", "attach_types", "link_types", "helpers"]),
         ("batch", ["file"]),
         ("version", []),
         ("no_such_object", []),
@@ -89,7 +93,15 @@ def test_each_clause_once() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["map create", "map dump pinned", "map pin id 1", "batch file", "-B", "map update pinned"],
+    [
+        "map create",
+        "map dump pinned",
+        "map pin id 1",
+        "batch file",
+        "-B",
+        "map update pinned",
+        "feature diff",
+    ],
 )
 def test_files(line: str) -> None:
     assert candidates(line.split(), "") == [FILE]

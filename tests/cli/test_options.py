@@ -7,16 +7,17 @@ import json
 import pytest
 
 from pybpftool import CONTRACT, __version__
+from pybpftool.objects import OBJECTS
 from tests.support.run import pybpftool
 
-TOP_HELP = """\
-Usage: pybpftool [OPTIONS] OBJECT { COMMAND | help }
+TOP_HELP = f"""\
+Usage: pybpftool [OPTIONS] OBJECT {{ COMMAND | help }}
        pybpftool batch file FILE
        pybpftool version
 
-       OBJECT := { map | btf }
-       OPTIONS := { {-j|--json} [{-p|--pretty}] | {-d|--debug} |
-                    {-V|--version} | {-o|--output} FILE }
+       OBJECT := {{ {" | ".join(OBJECTS)} }}
+       OPTIONS := {{ {{-j|--json}} [{{-p|--pretty}}] | {{-d|--debug}} |
+                    {{-V|--version}} | {{-o|--output}} FILE }}
 """
 
 

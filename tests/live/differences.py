@@ -45,5 +45,17 @@ DIFFERENCES = {
     "holders-from-proc": "The processes that hold a map are found in /proc, on every kernel; "
     "bpftool has them only where it can load its iterator program, and was built with it.",
     "output-errors": "Output that cannot be written is an error; bpftool pays no attention.",
+    "probe-cannot-tell": "A feature that the kernel refuses everyone to try is not called missing, "
+    "and tracing is tried by way of tracepoints as well; bpftool says NOT available.",
+    "probe-own-errno": "Without privileges each answer counts for itself; bpftool looks at what an "
+    "earlier refusal left in errno.",
+    "unprivileged-for-one-command": "feature probe unprivileged gives the capabilities back; in a "
+    "batch of bpftool they are gone.",
+    "struct-ops-maps": "Maps of type struct_ops are found on every kernel that has them; bpftool "
+    "misses them before Linux 6.9.",
+    "isa-v4": "ISA extension v4 is not found where it is not; bpftool finds it before Linux 6.6.",
+    "feature-more": "feature also probes one thing at a time, attach types, link types and kfuncs, "
+    "and compares two probes.",
+    "perf-help-json": "The help of perf is null in JSON mode; bpftool writes an empty document.",
 }
 """id -> one sentence."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from pybpftool import CONTRACT
-from pybpftool.kernel.words import MAP_TYPES
+from pybpftool.kernel.words import HELPERS, MAP_TYPES, PROG_TYPES
 from tests.support.run import Ended
 
 Pair = tuple[Ended, Ended]
@@ -85,6 +85,35 @@ def stale_errno_of_batch(words: Sequence[str], mine: Ended, theirs: Ended) -> Pa
     return mine, theirs
 
 
+def features_not_told(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
+    """Where nothing can be known bpftool says no: see "probe-cannot-tell" in ``differences``."""
+    out = re.sub(r"^(.*) can't be probed: .*", r"\1 is NOT available", mine.out, flags=re.M)
+    out = re.sub(r"^/\* (\w*?)(HAVE_\w+) is NOT available", r"#define \1NO_\2", out, flags=re.M)
+    out = re.sub(r'("have_\w+"): ?null', lambda found: found[0].replace("null", "false"), out)
+    for no, yes in (
+        ("program_type tracing is NOT available", "program_type tracing is available"),
+        ("NO_HAVE_TRACING_PROG_TYPE", "HAVE_TRACING_PROG_TYPE"),
+        ('"have_tracing_prog_type":false', '"have_tracing_prog_type":true'),
+        ('"have_tracing_prog_type": false', '"have_tracing_prog_type": true'),
+    ):
+        if no in theirs.out and no not in out:
+            out = out.replace(yes, no)
+    for word in ("tracing", "ext", "lsm"):
+        title = f"eBPF helpers supported for program type {word}:\n\t"
+        if f"{title}Program type not supported" in theirs.out:
+            undetermined = f"{title}Could not determine which helpers are available"
+            out = out.replace(undetermined, f"{title}Program type not supported")
+    return _with(mine, out=out), theirs
+
+
+def query_hint(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
+    """What bpftool says under a refused ``perf`` in its own way: see "hints" in ``differences``."""
+    err = re.sub(r"^HINT: non root or kernel .*\n", "", theirs.err, flags=re.M)
+    if err != theirs.err:
+        mine = _with(mine, err=re.sub(r"^Hint: .*\n", "", mine.err, flags=re.M))
+    return mine, _with(theirs, err=err)
+
+
 # ------------------------------------------------------------------ older references
 
 
@@ -140,11 +169,106 @@ def warnings_of_create(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair
     return _with(mine, err=re.sub(pattern, "", mine.err, flags=re.M)), theirs
 
 
+def _any(names: Sequence[str]) -> str:
+    return f"(?:{'|'.join(names)})"
+
+
+NEW_PROG_TYPES, NEW_HELPERS = _any(PROG_TYPES[32:]), _any(HELPERS[210:])
+NEW_TYPES = _any([*PROG_TYPES[32:], *MAP_TYPES[OLD_MAP_TYPES:]])
+OLD_COUNTS = {"prog_types": 32, "map_types": 32, "attach_types": 44, "link_types": 10}
+
+
+def new_features(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
+    """Types, helpers and instructions that came after the reference are unknown to it."""
+    if "feature" not in words:
+        return mine, theirs
+    out = mine.out
+    if "list_builtins" in words and mine.status == 0:
+        count = OLD_COUNTS.get(words[-1], 210)
+        if is_json(words):
+            out = ",".join(out.split(",")[:count]) + out[out.rindex('"') + 1 :]
+        else:
+            out = "".join(out.splitlines(keepends=True)[:count])
+        return _with(mine, out=out), theirs
+    for pattern in (
+        rf"^eBPF (program|map)_type {NEW_TYPES} .*\n",
+        rf"^eBPF helpers supported for program type {NEW_PROG_TYPES}:\n(\t.*\n)*",
+        rf"^\t- bpf_{NEW_HELPERS}\n",
+        r"^ISA extension v4 .*\n",
+        rf"^#define \w*HAVE_{NEW_TYPES.upper()}_(PROG|MAP)_TYPE\n",
+        rf"^#define \w*BPF__PROG_TYPE_{NEW_PROG_TYPES}__.*\n",
+        rf"^#define \w*__HELPER_bpf_{NEW_HELPERS} [01]\n",
+        r"^#define \w*HAVE_V4_ISA_EXTENSION\n",
+        rf',\s*"have_{NEW_TYPES}_(prog|map)_type": ?\w+',
+        rf',\s*"{NEW_PROG_TYPES}_available_helpers": ?\[[^]]*\]',
+        rf',"bpf_{NEW_HELPERS}"',
+        r',\s*"have_v4_isa_extension": ?\w+',
+    ):
+        out = re.sub(pattern, "", out, flags=re.M)
+    return _with(mine, out=out), theirs
+
+
+def options_of_old_kernels(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
+    """Two options that kernels no longer have were asked for."""
+    pattern = r'^CONFIG_BPFILTER(_UMH)? .*\n|,\s*"CONFIG_BPFILTER(_UMH)?": ?(null|"\w+")'
+    return mine, _with(theirs, out=re.sub(pattern, "", theirs.out, flags=re.M))
+
+
+def helpers_of_newer_kernels(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
+    """Kernels refuse a helper in other words since: the reference took that for a yes.
+
+    It is believed no more once it says that kprobe programs may write packets: then only those
+    helpers are compared that pybpftool finds.
+    """
+    found = _helpers(mine.out)
+    if "skb_store_bytes" not in _helpers(theirs.out).get("kprobe", ()):
+        return mine, theirs
+    prog_type = ""
+
+    def keep(line: str) -> str:
+        nonlocal prog_type
+        if title := re.match(r"eBPF helpers supported for program type (\w+):", line):
+            prog_type = title[1]
+        elif entry := re.match(r"\t- bpf_(\w+)", line):
+            return line if entry[1] in found.get(prog_type, ()) else ""
+        elif macro := re.match(r"(#define .*BPF__PROG_TYPE_(\w+)__HELPER_bpf_(\w+)) 1$", line):
+            return f"{macro[1]} {int(macro[3] in found.get(macro[2], ()))}\n"
+        return line
+
+    def array(match: re.Match[str]) -> str:
+        names = re.findall(r'"bpf_(\w+)"', match[3])
+        kept = [f'"bpf_{name}"' for name in names if name in found.get(match[2], ())]
+        end = re.search(r"\s*$", match[3])
+        return f"{match[1]}[{','.join(kept)}{end[0] if end and kept else ''}]"
+
+    out = "".join(keep(line) for line in theirs.out.splitlines(keepends=True))
+    return mine, _with(theirs, out=re.sub(_HELPERS_ARRAY, array, out))
+
+
+_HELPERS_ARRAY = r'("(\w+)_available_helpers": ?)\[([^]]*)\]'
+
+
+def _helpers(text: str) -> dict[str, set[str]]:
+    """Program type -> helpers, from any form of ``feature probe``."""
+    found: dict[str, set[str]] = {}
+    for title, block in re.findall(
+        r"^eBPF helpers supported for program type (\w+):\n((?:\t.*\n)*)", text, flags=re.M
+    ):
+        found[title] = set(re.findall(r"^\t- bpf_(\w+)$", block, flags=re.M))
+    for _, title, block in re.findall(_HELPERS_ARRAY, text):
+        found[title] = set(re.findall(r'"bpf_(\w+)"', block))
+    for title, name in re.findall(r"BPF__PROG_TYPE_(\w+)__HELPER_bpf_(\w+) 1$", text, flags=re.M):
+        found.setdefault(title, set()).add(name)
+    return found
+
+
 ALWAYS: list[Normaliser] = [
     libbpf_texts,
     objects_of_the_top_help,
     help_of_objects,
     stale_errno_of_batch,
+    features_not_told,
+    query_hint,
 ]
 OLD: list[Normaliser] = [
     pointers,
@@ -153,4 +277,7 @@ OLD: list[Normaliser] = [
     new_map_types,
     pins_not_looked_at,
     warnings_of_create,
+    new_features,
+    options_of_old_kernels,
+    helpers_of_newer_kernels,
 ]

@@ -1,0 +1,206 @@
+"""Which functions of the kernel (helpers, kfuncs) programs of each type may call.
+
+A program calls the function without regard for its arguments and then reads a register that no
+call leaves behind.  So no kernel ever loads it, and nothing has to be taken away again; but the
+verifier looks at the call first and says whether the function may be called at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+
+from ..errors import KernelError, during
+from ..kernel import calls
+from ..kernel._abi import ffi
+from ..kernel.handles import Btf
+from ..kernel.syscall import Fd
+from ..kernel.words import ATTACH_TYPES, HELPERS, PROG_TYPES
+from . import tables
+from .run import NO, YES, Loader, Verdict, insn, numbers, side_by_side
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .run import Prober
+
+_CALL, _MOV_X, _MOV_K, _ADD_K, _EXIT = 0x85, 0xBF, 0xB7, 0x07, 0x95
+_ST_W, _STX_DW = 0x62, 0x7B
+_PSEUDO_KFUNC_CALL = 2
+
+FUNC, DECL_TAG = 12, 17
+"""Kinds of BTF types (linux/btf.h)."""
+
+_NO_HELPER = (b"unknown func ", b"program of this type cannot use helper ")
+_NO_OFFLOAD = (b"not supported by FW", b"unsupported function id")
+"""What the verifier and the drivers of devices say to a helper that is not for this program."""
+_NO_KFUNC = (b" is not allowed\n", b" is not a function\n", b"uses reserved fields")
+_FOR_DEVICES = b"metadata kfuncs require device-bound program"
+"""What it says of kfuncs that XDP programs loaded for a device may call, and none else."""
+
+ABSENT = Verdict(False, "no such function")
+"""The kernel does not know the function at all, so no program of any type may call it."""
+
+
+def helper_ids(full: bool) -> list[int]:
+    """The helpers to ask for; ``full``: also those whose mention the kernel writes to its log."""
+    return [
+        number
+        for number, word in enumerate(HELPERS)
+        if number and (full or word not in tables.NOISY)
+    ]
+
+
+def helpers(prober: Prober, prog_type: str, ids: list[int]) -> list[int]:
+    """Those of the helpers ``ids`` that programs of ``prog_type`` may call."""
+    fields = {} if prober.ifindex else numbers(tables.PROG_TYPES[prog_type].fields)
+    loader = _caller(prober, prog_type, fields)
+    return [number for number in ids if _called(prober, loader, number, _no_helper(prober)).known]
+
+
+def helper(prober: Prober, number: int, prog_types: list[str]) -> dict[str, Verdict]:
+    """Program type -> whether its programs may call the helper ``number``."""
+
+    def ask(prog_type: str) -> Verdict:
+        fields = target(prober, prog_type)
+        if isinstance(fields, Verdict):
+            return fields
+        loader = _caller(prober, prog_type, fields)
+        return _called(prober, loader, number, _no_helper(prober))
+
+    return dict(zip(prog_types, side_by_side(ask, prog_types), strict=True))
+
+
+def _no_helper(prober: Prober) -> tuple[bytes, ...]:
+    return _NO_HELPER + _NO_OFFLOAD if prober.ifindex else _NO_HELPER
+
+
+def _called(prober: Prober, loader: Loader, number: int, refusals: tuple[bytes, ...]) -> Verdict:
+    """Whether the programs of ``loader`` may call the function ``number``."""
+    result, log = loader.offer(number)
+    if b"invalid func " in log:
+        return ABSENT
+    for refusal in refusals:
+        if refusal in log:
+            return NO
+    # without a word of the verifier the program did not even get to it
+    return YES if log else prober.judge(result)
+
+
+def _caller(prober: Prober, prog_type: str, fields: dict[str, int], *, call: bytes = b"") -> Loader:
+    code = (call or insn(_CALL)) + insn(_MOV_X, src=1) + insn(_EXIT)
+    number = PROG_TYPES.index(prog_type)
+    return Loader(number, code, {**fields, "prog_ifindex": prober.ifindex})
+
+
+# ------------------------------------------------------------------ types of the running kernel
+
+
+def find_type(name: str, kind: int) -> tuple[int, Fd | None] | None:
+    """The id of a type of the kernel or its modules, and the BTF of the module it is in.
+
+    The kernel itself is asked, by a program that calls bpf_btf_find_by_name_kind: a millisecond,
+    where to read its BTF would take twenty.  None where there is no such type.
+    Raises KernelError where it cannot be asked (before Linux 5.14, or without privileges).
+    """
+    raw = name.encode("utf-8", "surrogateescape") + b"\0"
+    if len(raw) > 256:
+        return None
+    raw += bytes(-len(raw) % 8)
+    code = insn(_MOV_X, 6, 1)  # the context outlives the call in r6
+    for at in range(0, len(raw), 4):
+        word = struct.unpack_from("=i", raw, at)[0]
+        code += insn(_ST_W, 10, off=at - len(raw), imm=word)
+    code += insn(_MOV_X, 1, 10) + insn(_ADD_K, 1, imm=-len(raw))
+    code += insn(_MOV_K, 2, imm=raw.index(0) + 1) + insn(_MOV_K, 3, imm=kind) + insn(_MOV_K, 4)
+    code += insn(_CALL, imm=HELPERS.index("btf_find_by_name_kind"))
+    code += insn(_STX_DW, 6, 0) + insn(_MOV_K) + insn(_EXIT)
+    found = bytearray(8)
+    number = PROG_TYPES.index("syscall")
+    with calls.prog_load(number, code, prog_flags=tables.BPF_F_SLEEPABLE) as program:
+        calls.prog_test_run(program, ctx_in=found)
+    result: int = struct.unpack("=q", found)[0]
+    if result < 0:
+        return None
+    module = result >> 32
+    return result & 0xFFFFFFFF, Fd(module) if module else None
+
+
+def target(prober: Prober, prog_type: str) -> dict[str, int] | Verdict:
+    """The fields by which a program of ``prog_type`` loads, or why none is known to."""
+    if prog_type not in tables.BY_BTF:
+        return {} if prober.ifindex else numbers(tables.PROG_TYPES[prog_type].fields)
+    if prog_type not in tables.TARGETS:
+        return Verdict(None, f"no program of type {prog_type} can be made up")
+    name, kind, attach_type = tables.TARGETS[prog_type]
+    try:
+        found = find_type(name, kind)
+    except KernelError as error:
+        return Verdict(None, f"can't look for {name}: {error.reason}")
+    if found is None:
+        return Verdict(None, f"this kernel has no {name}")
+    fields = {"attach_btf_id": found[0]}
+    if attach_type:
+        fields["expected_attach_type"] = ATTACH_TYPES.index(attach_type)
+    return fields
+
+
+# ------------------------------------------------------------------ kfuncs
+
+
+def kfuncs(
+    prober: Prober, ids: list[int], module: Fd | None, prog_types: list[str]
+) -> dict[str, list[Verdict]]:
+    """Program type -> for each kernel function of the BTF ``ids``, whether it may be called.
+
+    ``module``: the BTF of the module they are in, None for the kernel itself.
+    """
+    array = ffi.new("u32[2]", [0, module.fileno() if module else 0])
+    call = insn(_CALL, src=_PSEUDO_KFUNC_CALL, off=1 if module else 0)
+
+    def ask(prog_type: str) -> list[Verdict]:
+        fields = target(prober, prog_type)
+        if isinstance(fields, Verdict):
+            return [fields] * len(ids)
+        if module:
+            fields = {**fields, "fd_array": int(ffi.cast("uintptr_t", array))}
+        loader = _caller(prober, prog_type, fields, call=call)
+        refusals = _NO_KFUNC if prog_type == "xdp" else (*_NO_KFUNC, _FOR_DEVICES)
+        return [_called(prober, loader, number, refusals) for number in ids]
+
+    return dict(zip(prog_types, side_by_side(ask, prog_types), strict=True))
+
+
+def marked_kfuncs(directory: str = "/sys/kernel/btf") -> Iterator[tuple[str, dict[int, str]]]:
+    """Each BTF of the kernel and its modules: its name, and id -> name of the kfuncs it marks.
+
+    The marks are tags ``bpf_kfunc``, which pahole writes since 1.26 (about Linux 6.9).
+    Raises KernelError where there is no BTF, BadData for one that contradicts itself.
+    """
+    from ..btf.reader import read_btf
+
+    base = None
+    with during(directory):
+        names = sorted(os.listdir(directory), key=lambda name: (name != "vmlinux", name))
+    for name in names:
+        path = f"{directory}/{name}"
+        with during(path), open(path, "rb") as file:
+            btf = read_btf(file.read(), base, name=name)
+        base = base or btf
+        ids = (btf.target(tag) for tag in btf.find_all("bpf_kfunc", DECL_TAG, own=True))
+        yield name, {each: btf.type(each).name for each in ids if btf.kind(each) == FUNC}
+
+
+def module_btf(name: str) -> Fd | None:
+    """The BTF of a loaded module as the kernel holds it; None for the kernel itself.
+
+    Raises KernelError where it is gone, or may not be looked for.
+    """
+    if name == "vmlinux":
+        return None
+    for each in Btf.listed():
+        if each.info.kernel_btf and each.info.name == name:
+            return calls.btf_fd_by_id(each.info.id)
+    raise KernelError(errno.ENOENT, f"BTF of module {name}")
