@@ -9,7 +9,7 @@ the largest run, as the kernel accounts it (ru_maxrss).
     python benchmarks/run.py --write    … and put the tables into docs/performance.md
 
 Needs root, the bpftool to compare with (PYBPFTOOL_REFERENCE or the one on PATH), and pybpftool
-installed beside the interpreter that runs this.
+installed beside the interpreter that runs this.  PYBPFTOOL_NEWER_REFERENCE may name a bpftool 7.8.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from tests.support.btf_builder import BtfBuilder  # noqa: E402
 HASH, LRU_HASH = 1, 9
 OURS = [str(Path(sys.executable).with_name("pybpftool"))]
 THEIRS = [os.environ.get("PYBPFTOOL_REFERENCE") or shutil.which("bpftool") or "bpftool"]
+VMLINUX = "/sys/kernel/btf/vmlinux"
 RUNS = 5
 ASK_MAP = [*OURS, *"feature probe map_type hash".split()]
 ASK_HELPER = [*OURS, *"feature probe helper bpf_redirect".split()]
@@ -216,6 +217,52 @@ def start_up(directory: Path) -> str:
     return table(["command", "ms", "`python -c pass`, ms", "ratio", "at most"], rows)
 
 
+def types(directory: Path) -> str:
+    """The kernel's own types, and one of them, as a multiple of bpftool's time."""
+    rows = []
+    newer = os.environ.get("PYBPFTOOL_NEWER_REFERENCE")
+    for name, words, goal, newer_goal in (
+        ("raw", ["btf", "dump", "file", VMLINUX], "3.5x", "3x"),
+        ("raw, `-j`", ["-j", "btf", "dump", "file", VMLINUX], "5x", ""),
+        ("`format c`", ["btf", "dump", "file", VMLINUX, "format", "c"], "7x", "4.5x"),
+    ):
+        nowhere, file = (
+            Row(name, OURS + words, THEIRS + words, goal).measure(to_file)
+            for to_file in (False, True)
+        )
+        cells = nowhere.cells()
+        cells[-1:] = [f"**{1 / nowhere.ratio:.1f}x**", f"**{1 / file.ratio:.1f}x**", goal]
+        if newer:
+            row = Row(name, OURS + words, [newer, *words], goal).measure(True)
+            cells += [f"**{1 / row.ratio:.1f}x**", newer_goal]
+        rows.append(cells)
+        print(cells, flush=True)
+    head = ["vmlinux", "ours, s", "bpftool, s", "our peak, MiB", "to /dev/null", "to a file"]
+    head.append("at most")
+    return table(head + (["of 7.8.0's", "at most"] if newer else []), rows)
+
+
+def one_type(directory: Path) -> str:
+    """One struct out of the kernel's types, as a multiple of finding where each type begins."""
+    reading = "from pybpftool.sources import kernel_btf; kernel_btf()"
+    bare = [sys.executable, "-c", reading]
+    rows = []
+    for name, words in (
+        ("`format c type task_struct`", ["format", "c", "type", "task_struct"]),
+        ("`format c root_id 100`", ["format", "c", "root_id", "100"]),
+        ("`root_id 100`", ["root_id", "100"]),
+    ):
+        argv = [*OURS, "btf", "dump", "file", VMLINUX, *words]
+        row = Row(name, argv, bare, "1.5x").measure(False, 11)
+        ours, theirs = (
+            statistics.median(sample.seconds for sample in samples) * 1000
+            for samples in (row.ours, row.theirs)
+        )
+        rows.append([name, f"{ours:.0f}", f"{theirs:.0f}", f"**{1 / row.ratio:.2f}x**", "1.5x"])
+        print(rows[-1], flush=True)
+    return table(["btf dump", "ms", "index alone, ms", "ratio", "at most"], rows)
+
+
 def asking(directory: Path) -> str:
     """Programs that ask the kernel thousands of questions."""
     rows = []
@@ -280,6 +327,8 @@ def main() -> None:
             "dumps": dumps(directory, options.entries),
             "first-line": first_line(directory),
             "growth": growth(directory),
+            "types": types(directory),
+            "one-type": one_type(directory),
             "asking": asking(directory),
             "start-up": start_up(directory),
         }

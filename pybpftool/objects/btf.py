@@ -434,8 +434,9 @@ BTF_SRC = Place(
                     file FILE [file FILE]... }""",
 )
 BTF = Place("BTF", _read_btf, definition="{ id BTF_ID | prog PROG | map MAP | file FILE }")
-OLD = Place("OLD", _read_btf, definition="{ BTF | FILE }")
-NEW = Place("NEW", _read_btf, definition="{ BTF | FILE }")
+_EITHER = "{ id BTF_ID | prog PROG | map MAP | [file] FILE }"
+OLD = Place("OLD", _read_btf, definition=_EITHER)
+NEW = Place("NEW", _read_btf, definition=_EITHER)
 FORMAT = Place("FORMAT", _read_format, definition="{ raw | c }")
 
 OBJECT = Object(

@@ -258,7 +258,9 @@ def arrays(setting: Setting, second: int) -> BtfBuilder:
 
 @pytest.mark.parametrize(("second", "structs"), [(0, 1), (1, 1), (2, 2)])
 def test_arrays_described_twice_in_a_file(second: int, structs: int) -> None:
-    """libbpf takes any two arrays of a length for the same, and loses a struct by it."""
+    """libbpf takes any two arrays of a length for the same, and loses a struct by it:
+    "merged-arrays" of the differences.
+    """
     setting = Setting(numbers)
     for files in ((0, second), (second, 0)):
         merged = setting.merged(*[arrays(setting, number) for number in files])

@@ -439,13 +439,7 @@ def test_vmlinux(vmlinux: bytes) -> None:
         assert strings[word] == btf.type(number).name
 
 
-def test_vmlinux_is_indexed_quickly_and_small(vmlinux: bytes) -> None:
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        read_btf(vmlinux)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.1
+def test_vmlinux_is_indexed_in_little_memory(vmlinux: bytes) -> None:
     tracemalloc.start()
     try:
         read_btf(vmlinux)

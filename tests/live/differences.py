@@ -38,12 +38,29 @@ DIFFERENCES = {
     "batch-comments": "A comment ends with its line, however long; bpftool runs what stands beyond "
     "64 KiB as commands.",
     "quiet-stop": "In JSON mode event_pipe ends without the remark Stopping... on standard error.",
-    "missing-word": "A handle without its last word is an error; bpftool crashes in event_pipe.",
+    "missing-word": "A handle or id without its last word is an error; bpftool crashes in event_pipe "
+    "and btf dump.",
     "version": "version names pybpftool's own version beside the bpftool it speaks like, and what "
     "Python libraries add.",
     "help-ends-line": "The null that -j -h prints ends its line.",
     "holders-from-proc": "The processes that hold a map are found in /proc, on every kernel; "
     "bpftool has them only where it can load its iterator program, and was built with it.",
+    "more-words": "There are commands, keywords and options that bpftool has not; the help of "
+    "an object shows them.",
+    "enums-in-json": "An unsigned value of an enum from 2^31 on is that number in JSON too; "
+    "bpftool extends its sign to 64 bits there.",
+    "first-type": "A sorted C header has all types; bpftool loses the one that sorts first.",
+    "qualified-tags": "A qualifier between a type and a type tag has blanks around it; bpftool "
+    "glues it to the type, which no compiler takes.",
+    "alone-over-base": "A BTF that stands alone is read as such even where a base is given; "
+    "bpftool reads it as the continuation of the base, and shows nonsense or crashes.",
+    "merged-arrays": "Two structs that differ in the element of an array are two when BTFs are "
+    "merged; bpftool may take them for one, and drops the other.",
+    "btf-errors": "Why no BTF is in a file is told in words, with the byte where it goes wrong; "
+    "bpftool has a number of libbpf's.",
+    "said-once": "A BTF id that is not there is told in one sentence; bpftool says it twice.",
+    "format-line": "The sentence about a missing format ends with its line; bpftool adds an "
+    "empty one, in JSON a raw line break.",
     "output-errors": "Output that cannot be written is an error; bpftool pays no attention.",
     "probe-cannot-tell": "A feature that the kernel refuses everyone to try is not called missing, "
     "and tracing is tried by way of tracepoints as well; bpftool says NOT available.",

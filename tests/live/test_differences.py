@@ -15,6 +15,7 @@ import pytest
 
 from pybpftool.kernel import calls
 from tests.live.compare import Both, ours
+from tests.live.normalisers import SPOKEN
 from tests.live.zoo import INT, KINDS, Kind, made, types_of, u32
 from tests.support.btf_builder import CHAR, BtfBuilder
 from tests.support.need import need
@@ -55,6 +56,24 @@ CASES = [
         "escaped-errors",
         "-j map show '\"' 1",
         """{"error":"expected 'id', 'name' or 'pinned', got: '\\"'?"}\n""",
+    ),
+    Case(
+        "said-once",
+        "btf dump id 4294967294",
+        err="Error: can't get BTF object by id (4294967294): No such file or directory\n",
+        status=254,
+    ),
+    Case(
+        "format-line",
+        "btf dump map id {} format",
+        err="Error: expecting value for 'format' option\n",
+        status=234,
+    ),
+    Case(
+        "missing-word",
+        "btf dump file /dev/null root_id",
+        err="Error: failed to load BTF from /dev/null: too short for BTF\n",
+        status=251,
     ),
     Case(
         "base-btf-errors",
@@ -181,6 +200,58 @@ def test_batch_null_and_batch_misuse(both: Both, tmp_path: Path, pins: str) -> N
         assert first["output"]["id"] == map.id
         assert second == {"command": ["map", "dump"], "output": None}
         assert both.reference("-j", "batch", "file", str(batch)).status == 134
+
+
+@pytest.fixture
+def btf_file(tmp_path: Path) -> Path:
+    """A BTF of a few odd types."""
+    b = BtfBuilder()
+    b.int("int", 4, signed=True)
+    b.enum("", [("AHEAD", 1)])
+    b.enum("top", [("TOP", 0xFFFFFFFF)])
+    b.typedef("tagged", b.ptr(b.const(b.type_tag("user", 1))))
+    path = tmp_path / "odd.btf"
+    path.write_bytes(b.blob())
+    return path
+
+
+def test_more_words(both: Both, btf_file: Path) -> None:
+    words = ["btf", "dump", "file", str(btf_file), "type", "top"]
+    assert ours(*words).status == 0
+    assert both.reference(*words).status
+    assert "layout" in ours("btf", "help").err
+    assert "layout" not in both.reference("btf", "help").err
+
+
+def test_enums_in_json(both: Both, btf_file: Path) -> None:
+    words = ["-j", "btf", "dump", "file", str(btf_file)]
+    mine, theirs = ours(*words).json, both.reference(*words).json
+    assert mine["types"][2]["values"] == [{"name": "TOP", "val": 0xFFFFFFFF}]
+    assert theirs["types"][2]["values"] == [{"name": "TOP", "val": 0xFFFFFFFFFFFFFFFF}]
+
+
+def test_first_type(both: Both, btf_file: Path) -> None:
+    words = ["btf", "dump", "file", str(btf_file), "format", "c"]
+    assert "AHEAD = 1" in ours(*words).out
+    if both.reference.version >= SPOKEN:  # older ones did not sort
+        assert "AHEAD = 1" not in both.reference(*words).out
+
+
+def test_qualified_tags(both: Both, btf_file: Path) -> None:
+    words = ["btf", "dump", "file", str(btf_file), "format", "c"]
+    glued = 'typedef intconst  __attribute__((btf_type_tag("user"))) *tagged;'
+    assert 'typedef int const __attribute__((btf_type_tag("user"))) *tagged;' in ours(*words).out
+    assert glued in both.reference(*words).out
+
+
+def test_btf_errors(both: Both, tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_text("no BTF")
+    words = ["btf", "dump", "file", str(path)]
+    mine, theirs = ours(*words), both.reference(*words)
+    assert mine.err == f"Error: failed to load BTF from {path}: neither BTF nor ELF\n"
+    assert f"failed to load BTF from {path}: Unknown error 4001\n" in theirs.err
+    assert mine.status == theirs.status == 95
 
 
 def test_batch_depth(both: Both, tmp_path: Path) -> None:

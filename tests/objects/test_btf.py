@@ -198,6 +198,7 @@ def test_c_is_no_json(file: str) -> None:
 
 
 def test_split_and_whole_files_over_a_base(file: str, tmp_path: Path) -> None:
+    """What continues the base and what does not: "alone-over-base" of the differences."""
     split = BtfBuilder(base=types())
     split.typedef("mine", 2)
     (tmp_path / "split").write_bytes(split.blob())
