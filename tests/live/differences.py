@@ -38,8 +38,8 @@ DIFFERENCES = {
     "batch-comments": "A comment ends with its line, however long; bpftool runs what stands beyond "
     "64 KiB as commands.",
     "quiet-stop": "In JSON mode event_pipe ends without the remark Stopping... on standard error.",
-    "missing-word": "A handle or id without its last word is an error; bpftool crashes in event_pipe "
-    "and btf dump.",
+    "missing-word": "A handle or id without its last word is an error; bpftool crashes in "
+    "event_pipe and btf dump.",
     "version": "version names pybpftool's own version beside the bpftool it speaks like, and what "
     "Python libraries add.",
     "help-ends-line": "The null that -j -h prints ends its line.",
