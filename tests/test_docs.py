@@ -53,12 +53,13 @@ def test_files_that_are_named_exist(page: Path) -> None:
         assert list(ROOT.glob(name)), name
 
 
-def test_walk_of_the_readme() -> None:
+def test_walk_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lines of the README, run on a map of another name, answer as it says."""
     need(os.geteuid() == 0 and os.path.ismount("/sys/fs/bpf"), "needs root and /sys/fs/bpf")
+    monkeypatch.chdir(tmp_path)
     place = f"/sys/fs/bpf/readme_{os.getpid()}"
     text = (ROOT / "README.md").read_text().replace("/sys/fs/bpf/ports", place)
-    parts = re.findall(r"^    # (.*)\n((?:    [^#\n].*\n)*)", text, re.MULTILINE)
+    parts = re.findall(r"^    # (.*)\n((?:    [^#\n].*\n|\n(?=        ))*)", text, re.MULTILINE)
     assert len(parts) > 5
     try:
         for line, answer in parts:
