@@ -50,7 +50,7 @@ class CText:
     """
 
     __slots__ = (
-        "_align_of",
+        "_aligns",
         "_btf",
         "_identifiers",
         "_lines",
@@ -69,7 +69,7 @@ class CText:
         self._identifiers: dict[str, int] = {}
         self._pairs: dict[int, tuple[str, str]] = {}
         self._sizes: dict[int, int] = {}
-        self._align_of = btf.align_of
+        self._aligns: dict[int, int] = {}
         self._lines = _LINES + _LINES_PER_WORD * len(btf.words)
         self._pointer_size = btf.pointer_size
         self._pads = [(word, bits or 8 * self._pointer_size) for word, bits in _PADS]
@@ -294,7 +294,8 @@ class CText:
         indent = "\n" + "\t" * (level + 1)
         texts = [head]
         struct = btf.kinds[id] == types.STRUCT
-        aligns = [self._align_of(each) for each in ids]
+        known = self._aligns
+        aligns = [known[each] if each in known else self._align_of(each) for each in ids]
         packed = _packed(aligns, starts, bits, btf.size(id)) if struct else False
         pairs, sizes, text = self._pairs, self._sizes, btf.text
         reach = 0  # the bit behind the last member
@@ -325,6 +326,10 @@ class CText:
         if packed:
             texts.append(" __attribute__((packed))")
         return "".join(texts)
+
+    def _align_of(self, id: int) -> int:
+        align = self._aligns[id] = self._btf.align_of(id)
+        return align
 
     def _size(self, id: int) -> int:
         """Bytes of a type, none for one that has no size."""

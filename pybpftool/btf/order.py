@@ -78,7 +78,7 @@ class Definitions:
         self._forwarded: set[int] = set()
         self._queue: list[int] = []
         self._out: list[tuple[int, bool]] = []
-        self._referenced: bytearray | None = None
+        self._referenced: set[int] | None = None
         self._looks = _LOOKS * (count + 64)
 
     def of(self, id: int) -> list[tuple[int, bool]]:
@@ -87,12 +87,12 @@ class Definitions:
         ``whole``: its definition, else ``struct NAME;``.  The type itself may be none of them: it
         has no name, or there is nothing to declare.  BadData for types that hold themselves.
         """
-        self._out = []
-        if self._kinds[id] not in _NEVER:
-            self._queue = []
-            self._order(id, False, 0)
-            for queued in self._queue:
-                self._emit(queued, 0, 0)
+        if self._ordered[id] == _DONE or self._kinds[id] in _NEVER:
+            return []
+        self._queue, self._out = [], []
+        self._order(id, False, 0)
+        for queued in self._queue:
+            self._emit(queued, 0, 0)
         return self._out
 
     # -------------------------------------------------------------- what comes first
@@ -153,15 +153,15 @@ class Definitions:
 
     def _is_referenced(self, id: int) -> bool:
         if self._referenced is None:
-            found = self._referenced = bytearray(len(self._kinds))
+            btf = self._btf
+            found = self._referenced = set()
             for each, kind in enumerate(self._kinds):
                 if kind in types.REFERENCES:
-                    found[self._btf.size(each)] = 1
+                    found.add(btf.size(each))
                 elif kind in _HOLDERS:
                     # what a function returns is no reference to bpftool, so it is none here
-                    for part in self._btf.parts(each)[kind == types.FUNC_PROTO :]:
-                        found[part] = 1
-        return bool(self._referenced[id])
+                    found.update(btf.parts(each)[kind == types.FUNC_PROTO :])
+        return id in self._referenced
 
     # -------------------------------------------------------------- what is written
 
@@ -257,8 +257,11 @@ def sorted_ids(btf: Btf) -> list[int]:
         offset = words[at]
         name = text[offset] if offset else ""
         if kind in _FOLLOWED:
-            end = _end(btf, id)
+            end = words[at + 2] if kind != types.ARRAY else words[at + 3]
             ending = kinds[end]
+            if ending in _FOLLOWED:
+                end = _end(btf, end)
+                ending = kinds[end]
             if name:
                 key = _RANKS.get(ending, _LAST), btf.name_of(end), name
             elif ending in _STANDING or (ending in _AGGREGATES and btf.named(end)):

@@ -205,7 +205,8 @@ class Btf:
             members: list[int] = words[at + 4 : at + 3 + 3 * vlen_of(info) : 3].tolist()
             return members
         if kind == types.FUNC_PROTO:
-            return [words[at + 2], *words[at + 4 : at + 3 + 2 * vlen_of(info) : 2]]
+            params = words[at + 2 : at + 3 + 2 * vlen_of(info) : 2]  # the first is what it returns
+            return params.tolist()
         return [words[at + 3]] if kind == types.ARRAY else []
 
     def _place(self, id: int) -> int:
