@@ -40,9 +40,7 @@ def page(thing: Object) -> str:
         ".Bd -literal",
         *(f"pybpftool [OPTIONS] {thing.name} {_text(row.usage)}" for row in thing.commands),
         ".Ed",
-        ".Bd -literal",
-        *(_text(f"{place.name} := {place.definition}") for place in thing.definitions),
-        ".Ed",
+        *_definitions(thing),
         ".Sh DESCRIPTION",
         *_paragraphs(rest),
         ".Bl -tag -width Ds",
@@ -101,6 +99,13 @@ def _head(title: str, name: str, summary: str) -> list[str]:
         f".Nm {name}",
         f".Nd {_text(summary[:1].lower() + summary[1:].rstrip('.'))}",
     ]
+
+
+def _definitions(thing: Object) -> Iterator[str]:
+    if thing.definitions:
+        yield ".Bd -literal"
+        yield from (_text(f"{place.name} := {place.definition}") for place in thing.definitions)
+        yield ".Ed"
 
 
 def _together(rows: Sequence[Command]) -> list[list[Command]]:

@@ -135,6 +135,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         yield "misc", word, version, ""
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("kind", "word", "version", "option"), [*rows()])
 def test_answers_are_true(kind: str, word: str, version: str, option: str, bpf: None) -> None:
     """Yes on every kernel that is new enough and built for it, no on every older one.

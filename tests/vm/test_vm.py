@@ -30,13 +30,13 @@ Result = tuple[int, str]
 def run_suites(series: str) -> Result:
     if not SUITES:
         raise Unavailable("the checkout has neither tests/live nor tests/kernel")
-    environment = ["PYBPFTOOL_LIVE=1"]
+    environment = ["PYBPFTOOL_LIVE=1", "PYBPFTOOL_EMULATED=1"]
     files = []
     if objects := os.environ.get("PYBPFTOOL_OBJECTS"):
         files = [Path(objects).resolve()]
         environment += [f"PYBPFTOOL_OBJECTS={files[0]}"]
     argv = ["env", *environment, "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    return run(kernel(series), argv + SUITES, timeout=420, files=files)
+    return run(kernel(series), argv + SUITES, timeout=600, files=files)
 
 
 def demand(machine_run: Callable[[], Result]) -> Result:
