@@ -18,7 +18,6 @@ from tests.support.leaks import no_descriptors_left, no_objects_left
 from tests.support.need import need
 from tests.support.reference import Reference
 
-
 MOST_EMULATED = 48
 """Cases of one test that an emulated machine runs, unless the test is marked ``whole``.  The others
 have run on this very kernel's machine; what another kernel answers differently, every test sees."""
