@@ -27,10 +27,11 @@ ROOMS = """
     btf         errors command output
     kernel      errors
     elf         errors
+    insn        errors
     sources     errors btf kernel elf
     entries     errors number command output btf kernel sources
     places      errors number command kernel
-    objects     errors number command output btf kernel sources entries places
+    objects     errors number command output btf kernel insn sources entries places
     cli         errors number command output sources places objects
 """
 """Each room and those it may import; within a room everything goes, but an object never imports

@@ -8,12 +8,13 @@ jump.  Calls and exits do not end a block.
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import pairwise
 
 from ..errors import BadData
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .code import Insn
 
@@ -50,44 +51,62 @@ class Function:
         self.blocks = blocks
 
 
-def functions(insns: Sequence[Insn]) -> list[Function]:
+def functions(insns: Iterable[Insn]) -> list[Function]:
     """The functions of a program by address; none for a program without instructions.
 
-    BadData when a call, a jump or the end of a function leads out of it or into the middle of an
-    instruction.
+    BadData when a call or jump leads out of the program or function, or into the middle of an
+    instruction, or when a function's last instruction may go on behind it.
     """
-    if not insns:
-        return []
-    at = 0
     code: dict[int, Insn] = {}
+    end = 0
     for insn in insns:
-        code[at] = insn
-        at += insn.slots
-    found = {0: 0}  # number by slot
-    for start, insn in code.items():
+        code[end] = insn
+        end += insn.slots
+    numbers = {0: 0} if code else {}
+    for at, insn in code.items():
         if insn.is_pseudo_call:
-            target = start + 1 + insn.distance
-            if target not in code:
-                raise _astray(start, "calls", target)
-            found.setdefault(target, len(found))
+            numbers.setdefault(_target(code, at, 0, end), len(numbers))
     slots = list(code)
-    heads = sorted(found)
-    parts = zip(heads, [*heads[1:], at], strict=True)
-    return [Function(found[start], start, end, _blocks(code, slots, start, end)) for start, end in parts]
+    heads = [*sorted(numbers), end]
+    return [
+        Function(
+            numbers[start],
+            start,
+            stop,
+            _blocks(code, slots[bisect_left(slots, start) : bisect_left(slots, stop)], stop),
+        )
+        for start, stop in pairwise(heads)
+    ]
 
 
-def _blocks(code: dict[int, Insn], slots: Sequence[int], start: int, end: int) -> list[Block]:
-    """The blocks of the function in slots ``start`` up to ``end``."""
-    mine = slots[bisect_left(slots, start) : bisect_left(slots, end)]
-    heads = {start}
-    for at in mine:
-        insn = code[at]
-        if insn.is_jump:
-            if insn.is_conditional or insn.is_indirect:
-                heads.add(at + 1)
-            if not insn.is_indirect:
-                target = at + 1 + insn.distance
-                if not start <= target < end or target not in code:
-                    raise _astray(at, "jumps to", target)
-                heads.add(target)
-    ...
+def _target(code: Mapping[int, Insn], at: int, start: int, end: int) -> int:
+    """The slot that the jump or call in slot ``at`` leads to, within ``start`` and ``end``."""
+    target = at + 1 + code[at].distance
+    if not start <= target < end or target not in code:
+        raise BadData(f"BPF code: instruction {at} leads to {target}, where none begins")
+    return target
+
+
+def _blocks(code: Mapping[int, Insn], slots: Sequence[int], end: int) -> list[Block]:
+    """The blocks of the function whose instructions begin in ``slots`` and end before ``end``."""
+    start = slots[0]
+    targets = {
+        at: _target(code, at, start, end)
+        for at in slots
+        if code[at].is_jump and not code[at].is_indirect
+    }
+    behind = {at + 1 for at in slots if code[at].is_conditional or code[at].is_indirect}
+    if end in behind and code[slots[-1]].is_conditional:
+        raise BadData(f"BPF code: instruction {slots[-1]} may go on behind its function")
+    heads = sorted({start, *targets.values(), *behind} - {end})
+    numbers = {head: number for number, head in enumerate(heads, _FIRST)}
+    blocks = []
+    for head, stop in pairwise([*heads, end]):
+        last = slots[bisect_left(slots, stop) - 1]
+        following = []
+        if not code[last].is_jump or code[last].is_conditional:
+            following.append(numbers.get(stop, EXIT))
+        if last in targets:
+            following.append(numbers[targets[last]])
+        blocks.append(Block(numbers[head], head, stop, following))
+    return blocks

@@ -12,6 +12,7 @@ from ..errors import BadData
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
 
     from .code import Data
 
@@ -62,9 +63,7 @@ def read_functions(data: Data, rec_size: int) -> dict[int, int]:
     return dict(_records(data, rec_size, "=II", "func"))
 
 
-def _records(
-    data: Data, rec_size: int, layout: str, what: str
-) -> Iterator[tuple[int, ...]]:
+def _records(data: Data, rec_size: int, layout: str, what: str) -> Iterator[Any]:
     known = struct.Struct(layout)
     if rec_size < known.size or len(data) % rec_size:
         raise BadData(f"{what}_info: {len(data)} bytes are not records of {rec_size}")

@@ -69,7 +69,7 @@ def texts(data: c.Data, names: Names) -> Iterator[tuple[int, str]]:
         raise c.half(begin[-1])
     rows = struct.iter_unpack("=Hhi", data)
     known = _Texts(names, rows)
-    return zip(begin, (known[head](off, imm) for head, off, imm in rows))
+    return zip(begin, (known[head](off, imm) for head, off, imm in rows), strict=True)
 
 
 class _Texts(dict[int, "Text"]):
@@ -239,16 +239,20 @@ def _ld(lead: str, code: int, src: int) -> Text:
 
 def _wide(lead: str, dst: int, src: int, rows: Iterator[Row]) -> Text:
     begin = f"{lead}r{dst} = "
-    meaning: dict[int, Callable[[int, int], str]] = {
-        c.MAP_FD: lambda imm, high: f"map[id:{imm}]",
-        c.MAP_VALUE: lambda imm, high: f"map[id:{imm}][0]+{high}",
-        c.MAP_IDX_VALUE: lambda imm, high: f"map[idx:{imm}]+{high}",
-        c.FUNC: lambda imm, high: f"subprog[{imm:+}]",
-    }
-    number = meaning.get(
-        src, lambda imm, high: f"0x{(high & 0xFFFFFFFF) << 32 | imm & 0xFFFFFFFF:x}"
-    )
-    return lambda off, imm: begin + number(imm, next(rows)[2])
+
+    def text(off: int, imm: int) -> str:
+        high = next(rows)[2]
+        if src == c.MAP_FD:
+            return f"{begin}map[id:{imm}]"
+        if src == c.MAP_VALUE:
+            return f"{begin}map[id:{imm}][0]+{high}"
+        if src == c.MAP_IDX_VALUE:
+            return f"{begin}map[idx:{imm}]+{high}"
+        if src == c.FUNC:
+            return f"{begin}subprog[{imm:+}]"
+        return f"{begin}0x{(high & 0xFFFFFFFF) << 32 | imm & 0xFFFFFFFF:x}"
+
+    return text
 
 
 # ------------------------------------------------------------------ control
