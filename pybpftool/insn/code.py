@@ -193,6 +193,8 @@ def encode(insns: Iterable[Insn]) -> bytes:
     """The bytes of the instructions; struct.error for a field out of its range."""
     parts = []
     for insn in insns:
+        if not (0 <= insn.dst <= 15 and 0 <= insn.src <= 15):
+            raise struct.error(f"no such register: {insn}")
         byte = insn.dst | insn.src << 4 if _LITTLE else insn.dst << 4 | insn.src
         parts.append(struct.pack(_FORMAT, insn.code, byte, insn.off, insn.imm))
         if insn.code == WIDE:

@@ -65,8 +65,11 @@ def read_functions(data: Data, rec_size: int) -> dict[int, int]:
 
 def _records(data: Data, rec_size: int, layout: str, what: str) -> Iterator[Any]:
     known = struct.Struct(layout)
+    if not data:
+        return iter(())
     if rec_size < known.size or len(data) % rec_size:
         raise BadData(f"{what}_info: {len(data)} bytes are not records of {rec_size}")
+    # what newer kernels add behind is not looked at
     return struct.iter_unpack(f"{layout}{rec_size - known.size}x", data)
 
 
