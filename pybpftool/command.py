@@ -232,7 +232,7 @@ class Command:
     ``extra``: the answer to a word that no clause takes, or a function from it to the sentence.
     ``status``: exit status of these two, where it is not that of every failure.
     ``pairs``: a clause is looked at only when its keyword and one word more are there.
-    ``access``: what MAP asks of the kernel and how many it may match: ``read``, ``write``,
+    ``access``: what MAP asks of the kernel and how many it and PROG may match: ``read``, ``write``,
     ``read each``.
     """
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ..command import HELP, IGNORE, NEEDS, Call, Words
 from ..errors import Misuse, PybpftoolError
-from .grammar import names, opening, shape
+from .grammar import names, opening, second, shape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from typing import Any
 
     from ..command import Command, Options, Place
@@ -20,12 +20,33 @@ def matches(word: str, keyword: str) -> bool:
     return keyword.startswith(word)
 
 
-def pick(rows: Iterable[Command], word: str | None) -> Command | None:
-    """The first row with a command word that ``word`` abbreviates; without a word, the first."""
-    for row in rows:
-        if word is None or any(matches(word, name) for name in names(row.usage)):
-            return row
-    return None
+def pick(rows: Sequence[Command], words: Words) -> Command | None:
+    """The row that the next words mean, which are taken; None where no row begins like that.
+
+    It is the first with a command word that the next word abbreviates, and without words the first
+    of all.  Where its command has two words, the second decides between the rows that share the
+    first; they are tried from the last on, as bpftool does.  Raises PybpftoolError for a second
+    word that none of them has.
+    """
+    word = words.next
+    row = next((row for row in rows if word is None or _begins(row, word)), None)
+    if row is None or word is None:
+        return row
+    words.take()
+    if not second(row.usage):
+        return row
+    known = {second(each.usage): each for each in rows if names(each.usage) == names(row.usage)}
+    word = words.next
+    for keyword in reversed(known):
+        if word is not None and matches(word, keyword):
+            words.take()
+            return known[keyword]
+    spoken = " or ".join(f"'{keyword}'" for keyword in known)
+    raise PybpftoolError(f"expected {spoken}, got: {'(null)' if word is None else word}")
+
+
+def _begins(row: Command, word: str) -> bool:
+    return any(matches(word, name) for name in names(row.usage))
 
 
 def bind(row: Command, words: Words, options: Options) -> dict[str, Any]:

@@ -74,9 +74,9 @@ def map_info(fd: SupportsIndex) -> MapInfo:
 
 
 class ProgInfo:
-    """struct bpf_prog_info without its arrays; ``load_time`` in ns since boot.
+    """struct bpf_prog_info without its arrays but one; ``load_time`` in ns since boot.
 
-    ``tag``: 8 bytes.  ``orphaned``: the device the program was loaded for is gone, and nothing
+    ``tag``: 8 bytes.  ``map_ids``: of the maps the program uses.  ``orphaned``: the device the program was loaded for is gone, and nothing
     else is known of it.
     """
 
@@ -109,22 +109,35 @@ class ProgInfo:
     attach_btf_obj_id: int
     attach_btf_id: int
 
-    def __init__(self, raw: Any, orphaned: bool = False) -> None:
+    def __init__(self, raw: Any, map_ids: list[int], orphaned: bool = False) -> None:
         _take(self, raw)
         self.tag = bytes(raw.tag)
+        self.map_ids = map_ids
         self.orphaned = orphaned
+
+
+_MAPS_EXPECTED = 64
+"""As many as the kernel lets a program name by descriptors; one call brings the ids along."""
 
 
 def prog_info(fd: SupportsIndex) -> ProgInfo:
     """What the kernel tells of the program ``fd``."""
-    raw = ffi.new("struct bpf_prog_info *")
-    try:
-        calls.obj_info(fd, raw)
-    except KernelError as error:
-        if error.errno != errno.ENODEV:
-            raise
-        return ProgInfo(raw, orphaned=True)
-    return ProgInfo(raw)
+    count = _MAPS_EXPECTED
+    while True:
+        room = ffi.new("u32[]", count)
+        raw = ffi.new("struct bpf_prog_info *")
+        raw.nr_map_ids = count
+        raw.map_ids = int(ffi.cast("uintptr_t", room))
+        try:
+            calls.obj_info(fd, raw)
+        except KernelError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            raw.nr_map_ids = 0
+            return ProgInfo(raw, [], orphaned=True)
+        if raw.nr_map_ids <= count:
+            return ProgInfo(raw, ffi.unpack(room, raw.nr_map_ids))
+        count = raw.nr_map_ids
 
 
 _PROG_ARRAYS = {
@@ -479,10 +492,6 @@ class Prog(Handle):
         """``prog_arrays`` of this program."""
         with during("can't get prog info"):
             return prog_arrays(self.fd, *names)
-
-    def map_ids(self) -> list[int]:
-        """The ids of the maps the program uses."""
-        return list(memoryview(self.arrays("map_ids")["map_ids"]).cast("I"))
 
     @classmethod
     def named(
