@@ -115,13 +115,22 @@ class Bulk:
 
     ``chunks(form, depth)`` yields pieces of the whole document; ``depth`` is the number of JSON
     brackets already open around it.
+    ``terminal``: how a terminal may dress up the plain form, by the name of a function of
+    ``output.human``; empty for not at all.
     """
 
-    __slots__ = ("chunks", "status")
+    __slots__ = ("chunks", "status", "terminal")
 
-    def __init__(self, chunks: Callable[[str, int], Iterator[str]], *, status: int = 0) -> None:
+    def __init__(
+        self,
+        chunks: Callable[[str, int], Iterator[str]],
+        *,
+        status: int = 0,
+        terminal: str = "",
+    ) -> None:
         self.chunks = chunks
         self.status = status
+        self.terminal = terminal
 
 
 # ------------------------------------------------------------------ places and rows

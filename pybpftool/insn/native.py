@@ -106,7 +106,7 @@ def _x86_operands() -> Callable[[str, str], str]:
     memory = re.compile(r"\([^)]*\)")
 
     def spelled(operation: str, operands: str) -> str:
-        if operands.startswith("0x"):
+        if operands.startswith("0x") and "%" not in operands:
             return operands  # where a jump leads
         shift = operation[:3] in ("shl", "shr", "sar", "rol", "ror")
         if shift and operands.startswith("$1, "):
@@ -118,7 +118,7 @@ def _x86_operands() -> Callable[[str, str], str]:
             if found.string.startswith("$", found.start() - 1):
                 if operation.endswith("b"):
                     bits = 8
-                elif value >= 0xFFFFFF80 and operation[:3] not in ("mov", "tes"):
+                elif value >> 7 == 0x1FFFFFF and operation[:3] not in ("mov", "tes"):
                     bits = 32  # a byte that was widened to this
             return str(value - (1 << bits) if value >> bits - 1 else value)
 

@@ -31,7 +31,7 @@ class Names:
 
     ``helper(number)``: the helper's name with its ``bpf_``, None for an unknown one.
     ``symbol(address)``: the kernel's name for exactly this address, or None.
-    ``call_base``: the address that calls are relative to (of ``__bpf_call_base``), 0 if unknown.
+    ``call_base()``: the address that calls are relative to (of ``__bpf_call_base``), 0 if unknown.
     ``jited_ksyms``: addresses of the program's functions, by number; empty where the kernel keeps
     them to itself, None when the program is interpreted.
     """
@@ -42,7 +42,7 @@ class Names:
         self,
         helper: Callable[[int], str | None] = lambda number: None,
         symbol: Callable[[int], str | None] = lambda address: None,
-        call_base: int = 0,
+        call_base: Callable[[], int] = lambda: 0,
         jited_ksyms: Sequence[int] | None = None,
     ) -> None:
         self.helper = helper
@@ -56,7 +56,7 @@ class Names:
 
     def relative(self, imm: int) -> int:
         """The address that a call's immediate stands for."""
-        return self.call_base + imm & 0xFFFFFFFFFFFFFFFF
+        return self.call_base() + imm & 0xFFFFFFFFFFFFFFFF
 
 
 def texts(data: c.Data, names: Names) -> Iterator[tuple[int, str]]:

@@ -209,3 +209,19 @@ def why_not_permitted(needs: Sequence[str]) -> str | None:
     if (read_text("/proc/self/uid_map") or "").split() not in ([], ["0", "0", "4294967295"]):
         return "capabilities count only in the first user namespace, and this is another"
     return None
+
+
+def why_hidden() -> str | None:
+    """Why the kernel keeps code and addresses from this process, None where nothing is known.
+
+    Source: bpf_prog_get_info_by_fd and kallsyms_show_value of the kernel.
+    """
+    has = effective()
+    if not has("CAP_BPF"):
+        return why_not_permitted(["CAP_BPF"])
+    level = (read_text("/proc/sys/kernel/kptr_restrict") or "0").strip()
+    if level == "2":
+        return "kernel.kptr_restrict is 2, which hides addresses from everyone"
+    if not has("CAP_SYSLOG"):
+        return f"this process lacks CAP_SYSLOG, and kernel.kptr_restrict is {level}"
+    return None

@@ -11,7 +11,7 @@ from .json_writer import closing, dumps
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
     from ..command import Bulk
     from .whole_file import WholeFile
@@ -160,14 +160,20 @@ def _plain(plain: object, record: object) -> str:
 
 def _many(result: Many, form: str, depth: int) -> Iterator[str]:
     if form == PLAIN:
-        for record in result.records:
-            yield result.plain(record)
-        return
+        return map(result.plain, result.records)
+    return array(result.records, form, depth)
+
+
+def array(records: Iterable[Any], form: str, depth: int) -> Iterator[str]:
+    """The JSON array of records, which are written as they come; ``depth``: brackets around it.
+
+    An error among them is the last record, and raised when the array is whole.
+    """
     pretty = form == PRETTY
     mark = "["
     failed: PybpftoolError | None = None
     try:
-        for record in result.records:
+        for record in records:
             yield mark + dumps(record, pretty=pretty, depth=depth + 1)
             mark = ","
     except PybpftoolError as error:

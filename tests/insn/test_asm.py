@@ -11,7 +11,7 @@ from pybpftool.insn import code as c
 from pybpftool.insn.code import Insn, decode, encode
 from pybpftool.insn.text import Names, texts
 
-NAMES = Names({7: "bpf_get_prandom_u32"}.get, call_base=0x1000)
+NAMES = Names({7: "bpf_get_prandom_u32"}.get, call_base=lambda: 0x1000)
 
 CASES = [
     (a.alu64_imm(c.ADD, 1, -5), "(07) r1 += -5"),

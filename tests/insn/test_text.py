@@ -345,7 +345,7 @@ def test_names_kept_secret() -> None:
 
 
 def test_an_address_wraps() -> None:
-    names = Names(symbol=SYMBOLS.get, call_base=5)
+    names = Names(symbol=SYMBOLS.get, call_base=lambda: 5)
     assert list(texts(encode([call_function(0), call_kernel(-6)]), names))[1] == (
         1,
         "(85) call 0xffffffffffffffff#-6",
