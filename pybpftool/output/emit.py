@@ -45,6 +45,11 @@ class Console:
         """Whether a JSON document is being written."""
         return self.form != PLAIN
 
+    @property
+    def terminal(self) -> bool:
+        """Whether stdout is where people look."""
+        return (self._out or sys.stdout.buffer).isatty()
+
     def write(self, text: str) -> None:
         """Text to stdout, as it is."""
         if text:
@@ -119,7 +124,12 @@ class Console:
         elif isinstance(result, Many):
             self._stream(_many(result, self.form, self.depth), flush=result.flush)
         else:
-            self._stream(result.chunks(self.form, self.depth))
+            pieces = result.chunks(self.form, self.depth)
+            if result.terminal and not self.json and self.terminal:
+                from .human import DRESSES
+
+                pieces = DRESSES[result.terminal](pieces)
+            self._stream(pieces)
         return result.status
 
     def _stream(self, pieces: Iterable[str], *, flush: bool = False) -> None:

@@ -330,7 +330,7 @@ def sub(off: int, number: int) -> Insn:
     ids=lambda part: part if isinstance(part, str) else "",
 )
 def test_names(insn: Insn, ksyms: list[int] | None, text: str) -> None:
-    names = Names(HELPERS.get, SYMBOLS.get, BASE, ksyms)
+    names = Names(HELPERS.get, SYMBOLS.get, lambda: BASE, ksyms)
     assert list(texts(encode([insn]), names)) == [(0, f"(85) {text}")]
 
 

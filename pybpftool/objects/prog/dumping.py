@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from ...command import NOTHING, PLAIN, Bulk
 from ...errors import BadData, PybpftoolError, during
-from ...insn.code import SLOT, WIDE, decode, registers
-from ...insn.lines import Line, read_functions, read_lines, shown
-from ...insn.text import Names, texts
-from ...output.emit import array
 from ...progs import FullNames, header, identity
 
 TYPE_CHECKING = False
@@ -16,7 +12,8 @@ if TYPE_CHECKING:
 
     from ...btf.spec import Btf
     from ...command import One, Options, Record
-    from ...insn.native import Disassembler
+    from ...insn.lines import Line
+    from ...insn.native import Disassembler, Insn
     from ...kernel.handles import Prog
 
 _FILE_MODE = 0o600
@@ -157,6 +154,7 @@ class _Code:
         if btf is None:
             return
         from ...btf.proto import prototype
+        from ...insn.lines import read_functions, read_lines
 
         functions = read_functions(arrays["func_info"], info.func_info_rec_size)
         self.protos = {slot: prototype(btf, id) for slot, id in functions.items()}
@@ -214,6 +212,8 @@ def _dump(
     records: Callable[[_Code], Iterable[Record]],
 ) -> Bulk:
     """The dump of one program, or of several, each under what names it."""
+    from ...output.emit import array
+
     several = len(code) > 1
     names = FullNames()
 
@@ -267,6 +267,7 @@ def _source_record(line: Line, *, linum: bool) -> Record:
 
 def _named(code: _Code) -> Iterator[tuple[int, str]]:
     """The instructions: slot and text."""
+    from ...insn.text import Names, texts
     from ...kernel.symbols import Symbols
     from ...kernel.words import helper_word
 
@@ -276,10 +277,14 @@ def _named(code: _Code) -> Iterator[tuple[int, str]]:
 
 def _bytes_of(image: bytes, at: int) -> bytes:
     """The slot, or the two slots, of an instruction."""
+    from ...insn.code import SLOT, WIDE
+
     return image[at * SLOT : (at + (2 if image[at * SLOT] == WIDE else 1)) * SLOT]
 
 
 def _xlated_text(code: _Code, *, linum: bool, opcodes: bool) -> Iterator[str]:
+    from ...insn.lines import shown
+
     rows = list(_named(code))
     before = {slot: f"{proto}:\n" for slot, proto in code.protos.items() if proto}
     for at, line in shown(code.lines, (at for at, _ in rows)):
@@ -296,6 +301,8 @@ def _xlated_text(code: _Code, *, linum: bool, opcodes: bool) -> Iterator[str]:
 
 
 def _xlated_records(code: _Code, *, linum: bool, opcodes: bool) -> Iterator[Record]:
+    from ...insn.lines import shown
+
     rows = list(_named(code))
     lines = dict(shown(code.lines, (at for at, _ in rows)))
     for at, text in rows:
@@ -313,6 +320,8 @@ def _xlated_records(code: _Code, *, linum: bool, opcodes: bool) -> Iterator[Reco
 
 def _fields(data: bytes) -> Record:
     """The bytes of an instruction by its fields."""
+    from ...insn.code import registers
+
     dst, src = registers(data[1])
     return {
         "code": f"0x{data[0]:02x}",
@@ -328,6 +337,7 @@ def _spelled(data: bytes) -> list[str]:
 
 
 def _dot(code: _Code, *, linum: bool, opcodes: bool) -> Iterator[str]:
+    from ...insn.code import decode
     from ...insn.dot import dot
     from ...insn.graph import functions
 
@@ -386,6 +396,8 @@ def _functions(code: _Code) -> Iterator[_Function]:
 
 def _lines_by_function(code: _Code) -> dict[int, list[Line]]:
     """The lines of source of each function by its number; their offsets are in bytes there."""
+    from ...insn.lines import Line
+
     numbers = {address: number for number, address in enumerate(code.ksyms or ())}
     found: dict[int, list[Line]] = {}
     if len(code.line_addresses) != len(code.lines) or len(numbers) != len(code.lengths):
@@ -400,6 +412,18 @@ def _lines_by_function(code: _Code) -> dict[int, list[Line]]:
     return found
 
 
+def _numbered(
+    function: _Function, disassemble: Disassembler
+) -> Iterator[tuple[Insn, bytes, Line | None]]:
+    """The instructions of a function, with their bytes and the line of source before them."""
+    from ...insn.lines import shown
+
+    insns = list(disassemble(function.image, function.address))
+    lines = dict(shown(function.lines, (insn.at for insn in insns)))
+    for insn in insns:
+        yield insn, function.image[insn.at : insn.at + insn.size], lines.get(insn.at)
+
+
 def _jited_text(
     code: _Code, disassemble: Disassembler, *, linum: bool, opcodes: bool
 ) -> Iterator[str]:
@@ -407,15 +431,11 @@ def _jited_text(
         if function.name:
             yield f"{function.proto}:\n" if function.proto else ""
             yield f"{function.name}:\n"
-        insns = list(disassemble(function.image, function.address))
-        lines = dict(shown(function.lines, (insn.at for insn in insns)))
-        for insn in insns:
-            at = insn.at
-            text = _source(lines[at], linum=linum) if at in lines else ""
-            text += f"{at:4x}:{insn}\n"
+        for insn, data, line in _numbered(function, disassemble):
+            source = _source(line, linum=linum) if line else ""
+            yield f"{source}{insn.at:4x}:{insn}\n"
             if opcodes:
-                text += f"\t{function.image[at : at + insn.size].hex(' ')} \n"
-            yield text
+                yield f"\t{data.hex(' ')} \n"
         if function.name:
             yield "\n"
 
@@ -435,17 +455,13 @@ def _jited_records(
 def _insn_records(
     function: _Function, disassemble: Disassembler, *, linum: bool, opcodes: bool
 ) -> Iterator[Record]:
-    insns = list(disassemble(function.image, function.address))
-    lines = dict(shown(function.lines, (insn.at for insn in insns)))
-    for insn in insns:
-        at = insn.at
-        record: Record = _source_record(lines[at], linum=linum) if at in lines else {}
-        record["pc"] = f"0x{at:x}"
+    for insn, data, line in _numbered(function, disassemble):
+        record: Record = _source_record(line, linum=linum) if line else {}
+        record["pc"] = f"0x{insn.at:x}"
         record["operation"] = insn.operation
-        operands = insn.operands.translate(_PUNCTUATION).split()
-        record["operands"] = operands or [None]
+        record["operands"] = insn.operands.translate(_PUNCTUATION).split() or [None]
         if opcodes:
-            record["opcodes"] = _spelled(function.image[at : at + insn.size])
+            record["opcodes"] = _spelled(data)
         yield record
 
 

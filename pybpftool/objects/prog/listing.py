@@ -51,27 +51,27 @@ class _Records:
     """Makes the record of a program; ``pins``: paths by id."""
 
     def __init__(self, pins: dict[int, list[str]]) -> None:
+        from ...kernel import proc
         from ...kernel.holders import holders
 
+        self._proc = proc
         self._pins = pins
         self._held = holders("prog")
         self._names = FullNames()
         self._by_map: dict[int, Metadata | None] = {}
 
     def __call__(self, opened: Prog) -> Record:
-        from ...kernel import proc
-
         info = opened.info
         record = identity(opened, self._names)
         if info.load_time:
-            record["loaded_at"] = proc.wall_clock(info.load_time)
+            record["loaded_at"] = self._proc.wall_clock(info.load_time)
             record["uid"] = info.created_by_uid
         record["orphaned"] = info.orphaned
         record["bytes_xlated"] = info.xlated_prog_len
         record["jited"] = bool(info.jited_prog_len)
         if info.jited_prog_len:
             record["bytes_jited"] = info.jited_prog_len
-        memlock = proc.fdinfo(opened).get("memlock")
+        memlock = self._proc.fdinfo(opened).get("memlock")
         if memlock is not None:
             record["bytes_memlock"] = int(memlock)
         if info.map_ids:
@@ -92,11 +92,11 @@ class _Records:
 
         A map that is gone or may not be looked at ends the search.
         """
-        from ...kernel.calls import BPF_F_RDONLY
-        from ...kernel.handles import Map
-
         for id in map_ids:
             if id not in self._by_map:
+                from ...kernel.calls import BPF_F_RDONLY
+                from ...kernel.handles import Map
+
                 try:
                     with Map.by_id(id, BPF_F_RDONLY) as map:
                         self._by_map[id] = _constants(map)
@@ -110,14 +110,14 @@ class _Records:
 
 def _constants(map: Map) -> Metadata | None:
     """The metadata in a map; None where it holds no global constants (spec 2.3)."""
-    from ...btf.types import DATASEC
-    from ...kernel.calls import map_lookup
-    from ...sources import btf_of_id
-
     info = map.info
     shape = (info.type, info.key_size, info.max_entries)
     if shape != (_ARRAY, 4, 1) or not info.btf_value_type_id or ".rodata" not in info.name:
         return None
+    from ...btf.types import DATASEC
+    from ...kernel.calls import map_lookup
+    from ...sources import btf_of_id
+
     data = map_lookup(map, bytes(4), info.value_size)
     btf = btf_of_id(info.btf_id)
     found = Metadata()
