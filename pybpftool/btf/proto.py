@@ -83,7 +83,7 @@ class _Text:
             self.type(btf.target(id), depth + 1)
             self._add("* ")
         elif kind == types.ARRAY:
-            [(element, _, count)] = btf.items(id)
+            [element], _, [count] = btf.items(id)
             self.type(element, depth + 1)
             self._add(f"[{count}]")
         elif kind == types.FUNC:

@@ -14,12 +14,12 @@ _HIDDEN = b"0" * _DIGITS
 
 
 class Symbols:
-    """The symbols as they are when first asked for; ``path``: where they stand."""
+    """The symbols as they are when first asked for; ``path``: another place than PATH."""
 
     __slots__ = ("_call_base", "_lines", "_path")
 
-    def __init__(self, path: str = PATH) -> None:
-        self._path = path
+    def __init__(self, path: str = "") -> None:
+        self._path = path or PATH
         self._lines: dict[bytes, bytes] | None = None
         self._call_base = 0
 

@@ -31,13 +31,11 @@ def xlated(
     linum: bool = False,
     visual: bool = False,
 ) -> Bulk | One:
-    """Show the code of a program.
+    """Show the instructions of a program as the verifier left them, and their lines of source.
 
-    dump xlated shows the instructions of BPF as the verifier left them, with the lines of source
-    that they come from.  dump jited shows the machine code made of them, for which the Capstone
-    disassembler must be installed.  opcodes adds the bytes, linum the place of each line of
-    source; file FILE writes the bare code to a file.  visual writes the control flow as a graph
-    in the language of Graphviz.
+    opcodes adds the bytes of each, linum the place of each line of source.  visual writes the
+    control flow as a graph, in the language of Graphviz.  file FILE writes the bare code to a file
+    instead.
     """
     _check(options, prog, file, opcodes or linum or visual, visual=visual)
     code = [_Code(each, "xlated_prog_insns", options) for each in prog]
@@ -61,7 +59,11 @@ def jited(
     linum: bool = False,
     visual: bool = False,
 ) -> Bulk | One:
-    """As ``xlated``, of the machine code; ``visual`` is taken, and changes nothing."""
+    """Show the machine code of a program.
+
+    It is disassembled by Capstone, a library that must be installed: pip install
+    'pybpftool[disasm]'.  opcodes, linum and file FILE are as for dump xlated.
+    """
     _check(options, prog, file, opcodes or linum or visual, visual=visual)
     code = [_Code(each, "jited_prog_insns", options) for each in prog]
     if file is not None:
