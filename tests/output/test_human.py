@@ -94,7 +94,7 @@ def test_many_jumps_take_no_long_time() -> None:
     assert time.perf_counter() - begun < 5
 
 
-def test_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     text = shown(monkeypatch)
     assert "\x1b[32m; if (x > 3)\x1b[0m\n" in text
     assert "call \x1b[36mbpf_spin_lock#93\x1b[0m" in text
