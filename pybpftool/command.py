@@ -115,13 +115,22 @@ class Bulk:
 
     ``chunks(form, depth)`` yields pieces of the whole document; ``depth`` is the number of JSON
     brackets already open around it.
+    ``terminal``: how a terminal may dress up the plain form, by the name of a function of
+    ``output.human``; empty for not at all.
     """
 
-    __slots__ = ("chunks", "status")
+    __slots__ = ("chunks", "status", "terminal")
 
-    def __init__(self, chunks: Callable[[str, int], Iterator[str]], *, status: int = 0) -> None:
+    def __init__(
+        self,
+        chunks: Callable[[str, int], Iterator[str]],
+        *,
+        status: int = 0,
+        terminal: str = "",
+    ) -> None:
         self.chunks = chunks
         self.status = status
+        self.terminal = terminal
 
 
 # ------------------------------------------------------------------ places and rows
@@ -232,7 +241,7 @@ class Command:
     ``extra``: the answer to a word that no clause takes, or a function from it to the sentence.
     ``status``: exit status of these two, where it is not that of every failure.
     ``pairs``: a clause is looked at only when its keyword and one word more are there.
-    ``access``: what MAP asks of the kernel and how many it may match: ``read``, ``write``,
+    ``access``: what MAP asks of the kernel and how many it and PROG may match: ``read``, ``write``,
     ``read each``.
     """
 

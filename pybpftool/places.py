@@ -100,8 +100,10 @@ def _progs(words: Words) -> list[Prog]:
         word = words.take()
         found = Prog.tagged(_tag(word))
     else:
+        from .progs import FullNames
+
         word = _name(words, PROG_NAME_MAX)
-        found = Prog.named(word)
+        found = Prog.named(word, FullNames())
     if not found:
         raise PybpftoolError(f"no program has the {keyword} '{word}'")
     return found
@@ -122,8 +124,10 @@ def _tag(word: str) -> bytes:
     return bytes(tag)
 
 
-def _read_prog(words: Words, call: Call) -> Prog:
+def _read_prog(words: Words, call: Call) -> Prog | list[Prog]:
     found = _progs(words)
+    if call.row.access == "read each":
+        return found
     if len(found) > 1:
         raise PybpftoolError("several programs match this handle")
     return found[0]

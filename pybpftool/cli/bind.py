@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..command import HELP, IGNORE, NEEDS, Call, Words
 from ..errors import Misuse, PybpftoolError
-from .grammar import names, opening, shape
+from .grammar import names, opening, second, shape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,24 +21,43 @@ def matches(word: str, keyword: str) -> bool:
 
 
 def pick(rows: Sequence[Command], words: Words) -> Command | None:
-    """The first row with a command word that the next word abbreviates; without a word, the first.
+    """The row that the next words mean, which are taken; None where no row begins like that.
 
-    The word is taken.  Where several rows have that command, the word behind it decides: the
-    first that takes it is meant, or else the first of all.
+    It is the first with a command word that the next word abbreviates, and without words the first
+    of all.  Where its command has two words, the second decides between the rows that share the
+    first; they are tried from the last on, as bpftool does.  Of other rows with one command it is
+    the first that the word behind it opens, or else the first that takes so many words.
+    Raises PybpftoolError for a second word that none of them has.
     """
     word = words.next
-    if word is None:
-        return rows[0]
-    for row in rows:
-        for name in names(row.usage):
-            if matches(word, name):
-                words.take()
-                same = [each for each in rows if name in names(each.usage)]
-                return next((each for each in same if _takes(each, words.next)), row)
-    return None
+    row = next((row for row in rows if word is None or _begins(row, word)), None)
+    if row is None or word is None:
+        return row
+    words.take()
+    alike = [each for each in rows if names(each.usage) == names(row.usage)]
+    if not second(row.usage):
+        opened = (each for each in alike if _opens(each, words.next))
+        fitting = (each for each in alike if _takes(each, len(words)))
+        return next(opened, None) or next(fitting, row)
+    known = {second(each.usage): each for each in alike}
+    word = words.next
+    for keyword in reversed(known):
+        if word is not None and matches(word, keyword):
+            words.take()
+            return known[keyword]
+    spoken = " or ".join(f"'{keyword}'" for keyword in known)
+    raise PybpftoolError(f"expected {spoken}, got: {'(null)' if word is None else word}")
 
 
-def _takes(row: Command, word: str | None) -> bool:
+def _begins(row: Command, word: str) -> bool:
+    return any(matches(word, name) for name in names(row.usage))
+
+
+def _takes(row: Command, count: int) -> bool:
+    return count in row.words if isinstance(row.words, tuple) else count >= row.words
+
+
+def _opens(row: Command, word: str | None) -> bool:
     """Whether a word opens what a row takes after its command."""
     head, clauses = shape(row.usage)
     places = {place.name: place for place in row.places}

@@ -7,7 +7,7 @@ import re
 import textwrap
 
 from .. import CONTRACT
-from .grammar import names
+from .grammar import names, second
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _together(rows: Sequence[Command]) -> list[list[Command]]:
 
 
 def _command(rows: Sequence[Command]) -> Iterator[str]:
-    words = [word for row in rows for word in names(row.usage)]
+    words = [f"{word} {second(row.usage)}".rstrip() for row in rows for word in names(row.usage)]
     yield f".It Cm {' , '.join(words)}"
     yield from _paragraphs(inspect.getdoc(rows[0].run) or "")
 

@@ -9,6 +9,7 @@ Sources: linux/bpf.h (struct bpf_*_info); the wording of refusals: spec 1.3, 2.1
 from __future__ import annotations
 
 import errno
+from operator import attrgetter
 
 from ..errors import KernelError, PybpftoolError, during
 from . import calls
@@ -35,11 +36,22 @@ def _text(raw: Any) -> str:
     return text.decode("utf-8", "surrogateescape")
 
 
+_getters: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
+
+
 def _take(record: object, raw: Any) -> None:
-    """Give ``record`` the fields of ``raw`` that its class declares."""
-    for name in type(record).__annotations__:
-        value = getattr(raw, name)
-        setattr(record, name, value if isinstance(value, int) else _text(value))
+    """Give ``record`` the fields of ``raw`` that its class declares; of texts there is ``name``.
+
+    All at once: a list of many objects spends much of its time here.
+    """
+    kind = type(record)
+    names = kind.__annotations__
+    if kind not in _getters:
+        _getters[kind] = attrgetter(*names)
+    fields = record.__dict__
+    fields.update(zip(names, _getters[kind](raw), strict=True))
+    if "name" in fields:
+        fields["name"] = _text(raw.name)
 
 
 class MapInfo:
@@ -74,9 +86,9 @@ def map_info(fd: SupportsIndex) -> MapInfo:
 
 
 class ProgInfo:
-    """struct bpf_prog_info without its arrays; ``load_time`` in ns since boot.
+    """struct bpf_prog_info without its arrays but one; ``load_time`` in ns since boot.
 
-    ``tag``: 8 bytes.  ``orphaned``: the device the program was loaded for is gone, and nothing
+    ``tag``: 8 bytes.  ``map_ids``: of the maps the program uses.  ``orphaned``: the device the program was loaded for is gone, and nothing
     else is known of it.
     """
 
@@ -109,22 +121,35 @@ class ProgInfo:
     attach_btf_obj_id: int
     attach_btf_id: int
 
-    def __init__(self, raw: Any, orphaned: bool = False) -> None:
+    def __init__(self, raw: Any, map_ids: list[int], orphaned: bool = False) -> None:
         _take(self, raw)
         self.tag = bytes(raw.tag)
+        self.map_ids = map_ids
         self.orphaned = orphaned
+
+
+_MAPS_EXPECTED = 64
+"""As many as the kernel lets a program name by descriptors; one call brings the ids along."""
 
 
 def prog_info(fd: SupportsIndex) -> ProgInfo:
     """What the kernel tells of the program ``fd``."""
-    raw = ffi.new("struct bpf_prog_info *")
-    try:
-        calls.obj_info(fd, raw)
-    except KernelError as error:
-        if error.errno != errno.ENODEV:
-            raise
-        return ProgInfo(raw, orphaned=True)
-    return ProgInfo(raw)
+    count = _MAPS_EXPECTED
+    while True:
+        room = ffi.new("u32[]", count)
+        raw = ffi.new("struct bpf_prog_info *")
+        raw.nr_map_ids = count
+        raw.map_ids = int(ffi.cast("uintptr_t", room))
+        try:
+            calls.obj_info(fd, raw)
+        except KernelError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            raw.nr_map_ids = 0
+            return ProgInfo(raw, [], orphaned=True)
+        if raw.nr_map_ids <= count:
+            return ProgInfo(raw, ffi.unpack(room, raw.nr_map_ids))
+        count = raw.nr_map_ids
 
 
 _PROG_ARRAYS = {
@@ -141,16 +166,16 @@ _PROG_ARRAYS = {
 """array -> the field that counts its elements, and the bytes of one (or the field that says)."""
 
 
-def prog_arrays(fd: SupportsIndex, *names: str) -> dict[str, bytes]:
+def prog_arrays(fd: SupportsIndex, sizes: ProgInfo, *names: str) -> dict[str, bytes]:
     """The arrays ``names`` of a program's information, as bytes in the machine's order.
+
+    ``sizes``: the information itself.
 
     Elements: map_ids, jited_func_lens u32; jited_ksyms, jited_line_info u64; prog_tags 8 bytes;
     func_info and line_info structs of ``func_info_rec_size`` and ``line_info_rec_size`` bytes;
     xlated_prog_insns and jited_prog_insns the code.  Empty where the kernel keeps an array to
     itself (kptr_restrict, no CAP_SYSLOG).
     """
-    sizes = ffi.new("struct bpf_prog_info *")
-    calls.obj_info(fd, sizes)
     raw = ffi.new("struct bpf_prog_info *")
     rooms: dict[str, bytearray] = {}
     for name in names:
@@ -200,17 +225,23 @@ def btf_info(fd: SupportsIndex) -> BtfInfo:
     return BtfInfo(raw, _text(room))
 
 
+_BTF_EXPECTED = 1 << 14
+"""Bytes that hold the BTF of most programs, which one call then brings."""
+
+
 def btf_blob(fd: SupportsIndex) -> bytes:
     """The raw BTF behind ``fd``."""
-    sizes = ffi.new("struct bpf_btf_info *")
-    calls.obj_info(fd, sizes)
-    data = bytearray(sizes.btf_size)
-    raw = ffi.new(
-        "struct bpf_btf_info *",
-        {"btf": int(ffi.cast("uintptr_t", ffi.from_buffer(data))), "btf_size": len(data)},
-    )
-    calls.obj_info(fd, raw)
-    return bytes(data)
+    size = _BTF_EXPECTED
+    while True:
+        data = bytearray(size)
+        raw = ffi.new(
+            "struct bpf_btf_info *",
+            {"btf": int(ffi.cast("uintptr_t", ffi.from_buffer(data))), "btf_size": size},
+        )
+        calls.obj_info(fd, raw)
+        if raw.btf_size <= size:
+            return bytes(data[: raw.btf_size])
+        size = raw.btf_size
 
 
 class LinkInfo:
@@ -478,11 +509,7 @@ class Prog(Handle):
     def arrays(self, *names: str) -> dict[str, bytes]:
         """``prog_arrays`` of this program."""
         with during("can't get prog info"):
-            return prog_arrays(self.fd, *names)
-
-    def map_ids(self) -> list[int]:
-        """The ids of the maps the program uses."""
-        return list(memoryview(self.arrays("map_ids")["map_ids"]).cast("I"))
+            return prog_arrays(self.fd, self.info, *names)
 
     @classmethod
     def named(

@@ -36,3 +36,10 @@ def record(index: int, ns_dev: int, ns_inode: int) -> dict[str, Any]:
     except OSError:
         pass  # no /proc, or the device is gone: then it has no name
     return found
+
+
+def spoken(dev: dict[str, Any]) -> str:
+    """How a listing names the device of a ``record``: by its name where that is known."""
+    place = f"ifindex {dev['ifindex']} ns_dev {dev['ns_dev']} ns_ino {dev['ns_inode']}"
+    name: str = dev.get("ifname", place)
+    return name

@@ -20,17 +20,30 @@ CAPABILITIES = {
 }
 """The capabilities that matter to BPF, by number (linux/capability.h)."""
 
+_PIECE = 1 << 16
+"""Bytes read at a time: any of these files fits, so one call more tells that it has ended."""
+
 _MOST_CPUS = 1 << 16
 """More than any kernel can be built for: a list that names more is not a list of CPUs."""
 
 
 def read_text(path: str) -> str | None:
-    """The text of a small file of /proc or /sys; None where it is absent or forbidden."""
+    """The text of a small file of /proc or /sys; None where it is absent or forbidden.
+
+    By descriptor: thousands are read to find out who holds what, and ``open`` costs four times
+    as much.
+    """
+    parts = []
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while part := os.read(fd, _PIECE):
+                parts.append(part)
+        finally:
+            os.close(fd)
     except OSError:
         return None
+    return b"".join(parts).decode("utf-8", "surrogateescape")
 
 
 def fdinfo(fd: SupportsIndex, pid: int | str = "self") -> dict[str, str]:
@@ -208,4 +221,20 @@ def why_not_permitted(needs: Sequence[str]) -> str | None:
         return f"the kernel is locked down ({level})"
     if (read_text("/proc/self/uid_map") or "").split() not in ([], ["0", "0", "4294967295"]):
         return "capabilities count only in the first user namespace, and this is another"
+    return None
+
+
+def why_hidden() -> str | None:
+    """Why the kernel keeps code and addresses from this process, None where nothing is known.
+
+    Source: bpf_prog_get_info_by_fd and kallsyms_show_value of the kernel.
+    """
+    has = effective()
+    if not has("CAP_BPF"):
+        return why_not_permitted(["CAP_BPF"])
+    level = (read_text("/proc/sys/kernel/kptr_restrict") or "0").strip()
+    if level == "2":
+        return "kernel.kptr_restrict is 2, which hides addresses from everyone"
+    if not has("CAP_SYSLOG"):
+        return f"this process lacks CAP_SYSLOG, and kernel.kptr_restrict is {level}"
     return None

@@ -60,6 +60,8 @@ _TRIES = 5
 """How often a program load is offered to a busy kernel before its EAGAIN is believed."""
 
 _memlock_raised = False
+_sizes: dict[int, int] = {}
+"""Bytes of each command's arm, once they were needed."""
 
 
 def invoke(cmd: int, attr: Any, size: int) -> int:
@@ -95,7 +97,7 @@ def attempt(cmd: int, attr: Any) -> int:
     EPERM on what takes memory: before Linux 5.11 it was counted against RLIMIT_MEMLOCK, 64 KiB by
     default, and EPERM was the answer to more.  Raise the limit once and ask again.
     """
-    size = ffi.sizeof(getattr(attr, ARMS[cmd]))
+    size = _sizes.get(cmd) or _sizes.setdefault(cmd, ffi.sizeof(getattr(attr, ARMS[cmd])))
     tries = _TRIES if cmd == lib.BPF_PROG_LOAD else 1
     while True:
         result = invoke(cmd, attr, size)

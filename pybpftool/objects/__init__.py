@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-OBJECTS = ("map", "perf", "feature", "btf")
+OBJECTS = ("prog", "map", "perf", "feature", "btf")
 """The OBJECT words in the order of spec 1.2: the first that a word abbreviates is meant."""

@@ -63,11 +63,9 @@ def _header(record: Record) -> str:
 
 
 def _offloaded(record: Record) -> str:
-    dev = record.get("dev")
-    if dev is None:
-        return ""
-    place = f"ifindex {dev['ifindex']} ns_dev {dev['ns_dev']} ns_ino {dev['ns_inode']}"
-    return f"  offloaded_to {dev.get('ifname', place)}"
+    from ..kernel.netdev import spoken
+
+    return f"  offloaded_to {spoken(record['dev'])}" if "dev" in record else ""
 
 
 def _listing(record: Record) -> str:

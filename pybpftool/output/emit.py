@@ -11,7 +11,7 @@ from .json_writer import closing, dumps
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
     from ..command import Bulk
     from .whole_file import WholeFile
@@ -44,6 +44,11 @@ class Console:
     def json(self) -> bool:
         """Whether a JSON document is being written."""
         return self.form != PLAIN
+
+    @property
+    def terminal(self) -> bool:
+        """Whether stdout is where people look."""
+        return (self._out or sys.stdout.buffer).isatty()
 
     def write(self, text: str) -> None:
         """Text to stdout, as it is."""
@@ -119,7 +124,12 @@ class Console:
         elif isinstance(result, Many):
             self._stream(_many(result, self.form, self.depth), flush=result.flush)
         else:
-            self._stream(result.chunks(self.form, self.depth))
+            pieces = result.chunks(self.form, self.depth)
+            if result.terminal and not self.json and self.terminal:
+                from .human import DRESSES
+
+                pieces = DRESSES[result.terminal](pieces)
+            self._stream(pieces)
         return result.status
 
     def _stream(self, pieces: Iterable[str], *, flush: bool = False) -> None:
@@ -160,14 +170,20 @@ def _plain(plain: object, record: object) -> str:
 
 def _many(result: Many, form: str, depth: int) -> Iterator[str]:
     if form == PLAIN:
-        for record in result.records:
-            yield result.plain(record)
-        return
+        return map(result.plain, result.records)
+    return array(result.records, form, depth)
+
+
+def array(records: Iterable[Any], form: str, depth: int) -> Iterator[str]:
+    """The JSON array of records, which are written as they come; ``depth``: brackets around it.
+
+    An error among them is the last record, and raised when the array is whole.
+    """
     pretty = form == PRETTY
     mark = "["
     failed: PybpftoolError | None = None
     try:
-        for record in result.records:
+        for record in records:
             yield mark + dumps(record, pretty=pretty, depth=depth + 1)
             mark = ","
     except PybpftoolError as error:

@@ -47,7 +47,7 @@ def dumps(value: Any, *, pretty: bool = False, depth: int = 0) -> str:
         return "null"
     if kind is bool:
         return "true" if value else "false"
-    if kind is dict:
+    if isinstance(value, dict):
         key_end = ": " if pretty else ":"
         lead = newline(depth + 1) if pretty else ""
         return opened(

@@ -14,7 +14,7 @@ class WholeFile:
     """What is written here appears under its name at ``keep``, and nowhere if that never comes.
 
     ``path``: the file to make or to replace; a link is followed, and the mode of a file that was
-    there before is kept.  Devices and pipes cannot be replaced: they are written to at once.
+    there before is kept.  ``mode``: of a new file, less the umask.  Devices and pipes cannot be replaced: they are written to at once.
     OSError where nothing can be made in the directory.
 
     The file has no name until it is whole (O_TMPFILE, since Linux 3.11), so that not even SIGKILL
@@ -23,10 +23,10 @@ class WholeFile:
 
     __slots__ = ("_hidden", "_path", "stream")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, mode: int = 0o666) -> None:
         self._path = os.path.realpath(path)
         self._hidden: str | None = None
-        mode = 0o666
+        kept = False
         try:
             there = os.stat(self._path)
         except FileNotFoundError:
@@ -38,7 +38,7 @@ class WholeFile:
                 self._path = ""
                 self.stream: BinaryIO = open(path, "wb")  # noqa: SIM115 - closed by keep or drop
                 return
-            mode = stat.S_IMODE(there.st_mode)
+            mode, kept = stat.S_IMODE(there.st_mode), True
         directory = os.path.dirname(self._path)
         try:
             fd = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode)
@@ -47,7 +47,7 @@ class WholeFile:
                 raise
             self._hidden = self._beside()
             fd = os.open(self._hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
-        if mode != 0o666:
+        if kept:
             os.fchmod(fd, mode)  # umask is for new files
         self.stream = open(fd, "wb")  # noqa: SIM115 - closed by keep or drop
 

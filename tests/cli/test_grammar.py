@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from pybpftool.cli.grammar import names, opening, parse, shape
+from pybpftool.cli.grammar import names, opening, parse, second, shape
 from pybpftool.cli.main import load
 from pybpftool.command import Command
 from pybpftool.objects import OBJECTS
@@ -36,6 +36,31 @@ def test_head_ends_at_the_first_keyword() -> None:
 def test_brackets_with_two_keywords_make_two_clauses() -> None:
     _, clauses = shape("event_pipe MAP [cpu N index M]")
     assert [clause.param for clause in clauses] == ["cpu", "index"]
+
+
+@pytest.mark.parametrize(
+    ("usage", "word"),
+    [
+        ("dump xlated PROG [opcodes]", "xlated"),
+        ("dump MAP", ""),
+        ("help", ""),
+        ("{ show | list } [id BTF_ID]", ""),
+        ("delete MAP key DATA", ""),
+    ],
+)
+def test_second_word_of_a_command(usage: str, word: str) -> None:
+    assert second(usage) == word
+    assert word not in [keyword for clause in shape(usage)[1] for keyword in clause.keywords]
+
+
+def test_ways_of_a_choice_become_clauses_side_by_side() -> None:
+    head, clauses = shape("dump xlated PROG [{ file FILE | [opcodes] [linum] }]")
+    assert head == ["PROG"]
+    assert [(c.keywords, c.places, c.optional) for c in clauses] == [
+        (["file"], ["FILE"], True),
+        (["opcodes"], [], True),
+        (["linum"], [], True),
+    ]
 
 
 def test_hidden_clauses_come_last() -> None:

@@ -92,7 +92,7 @@ def test_a_program_tells_its_code_and_maps(live_map: Map) -> None:
             1,
         )
         assert (info.xlated_prog_len, len(info.tag), info.orphaned) == (32, 8, False)
-        assert prog.map_ids() == [live_map.info.id]
+        assert info.map_ids == [live_map.info.id]
         arrays = prog.arrays("xlated_prog_insns", "map_ids", "func_info", "prog_tags")
         assert arrays["xlated_prog_insns"][16:] == RETURN_0
         assert arrays["func_info"] == b""

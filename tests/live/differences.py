@@ -43,7 +43,7 @@ DIFFERENCES = {
     "version": "version names pybpftool's own version beside the bpftool it speaks like, and what "
     "Python libraries add.",
     "help-ends-line": "The null that -j -h prints ends its line.",
-    "holders-from-proc": "The processes that hold a map are found in /proc, on every kernel; "
+    "holders-from-proc": "The processes that hold an object are found in /proc, on every kernel; "
     "bpftool has them only where it can load its iterator program, and was built with it.",
     "more-words": "There are commands, keywords and options that bpftool has not; the help of "
     "an object shows them.",
@@ -61,6 +61,18 @@ DIFFERENCES = {
     "said-once": "A BTF id that is not there is told in one sentence; bpftool says it twice.",
     "format-line": "The sentence about a missing format ends with its line; bpftool adds an "
     "empty one, in JSON a raw line break.",
+    "own-functions": "In the graph of a program every function has its own prototype and lines of "
+    "source, and a long jump (gotol) leads where it goes; bpftool gives all functions those of the "
+    "first, and lets gotol lead to the next instruction.",
+    "disassembler": "dump jited needs the Capstone disassembler, which it names where it is "
+    "missing, and writes the bare code to a file without it; bpftool must have been built with "
+    "LLVM or libbfd for either.  Bytes that are no instruction are shown one by one, and on other "
+    "machines than x86-64 operands are spelled as Capstone does.",
+    "dump-file": "A dump into a file puts a new file in the place of the old one once it is whole; "
+    "bpftool writes over it.",
+    "prog-graph": "prog graph draws the control flow of a program; bpftool has no such command.",
+    "terminal": "At a terminal a dump of instructions has colours, and arrows from jumps to where "
+    "they lead; in a pipe or file it has not.",
     "output-errors": "Output that cannot be written is an error; bpftool pays no attention.",
     "probe-cannot-tell": "A feature that the kernel refuses everyone to try is not called missing, "
     "and tracing is tried by way of tracepoints as well; bpftool says NOT available.",

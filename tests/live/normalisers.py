@@ -8,6 +8,7 @@ made alike but listed in ``differences``.
 from __future__ import annotations
 
 import copy
+import datetime
 import re
 from collections.abc import Callable, Sequence
 
@@ -71,6 +72,24 @@ def help_of_objects(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
     )
 
 
+def moment_of_loading(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
+    """When a program was loaded is reckoned from two clocks anew: it may be a second off."""
+    pattern = r'loaded_at (\S+)|"loaded_at": ?(\d+)'
+
+    def seconds(found: re.Match[str]) -> float:
+        return float(found[2]) if found[2] else _moment(found[1])
+
+    pairs = zip(re.finditer(pattern, mine.out), re.finditer(pattern, theirs.out), strict=False)
+    for ours, other in pairs:
+        if abs(seconds(ours) - seconds(other)) == 1:
+            theirs = _with(theirs, out=theirs.out.replace(other[0], ours[0], 1))
+    return mine, theirs
+
+
+def _moment(text: str) -> float:
+    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp()
+
+
 def stale_errno_of_batch(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
     """A batch that went well: see "batch-end" in ``differences``."""
     pattern = r'Error: reading batch .*\n|,\{\s*"error": ?"reading batch file failed: [^"]*"\s*\}'
@@ -115,6 +134,11 @@ def query_hint(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
 
 
 # ------------------------------------------------------------------ older references
+
+
+def orphans(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
+    """That the device of a program is gone was not told."""
+    return _with(mine, out=re.sub(r'\s*"orphaned": ?false,', "", mine.out)), theirs
 
 
 def pointers(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
@@ -266,11 +290,13 @@ ALWAYS: list[Normaliser] = [
     libbpf_texts,
     objects_of_the_top_help,
     help_of_objects,
+    moment_of_loading,
     stale_errno_of_batch,
     features_not_told,
     query_hint,
 ]
 OLD: list[Normaliser] = [
+    orphans,
     pointers,
     backslashes,
     inner_map_ids,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import struct
@@ -16,6 +17,7 @@ import pytest
 from pybpftool.kernel import calls
 from tests.live.compare import Both, ours
 from tests.live.normalisers import SPOKEN
+from tests.live.programs import SOURCES, loaded
 from tests.live.zoo import INT, KINDS, Kind, made, types_of, u32
 from tests.support.btf_builder import CHAR, BtfBuilder
 from tests.support.need import need
@@ -99,6 +101,11 @@ CASES = [
         "missing-word",
         "map event_pipe id",
         err="Error: 'id' needs at least 1 arguments, 0 found\n",
+    ),
+    Case(
+        "prog-graph",
+        "prog graph id 0",
+        err="Error: get by id (0): No such file or directory\n",
     ),
     Case("help-ends-line", "-j -h", "null\n", status=0),
     *(
@@ -332,6 +339,37 @@ def test_holders_from_proc(both: Both, pins: str) -> None:
             assert ours("-j", *words).json["pids"] == [{"pid": sleeper.pid, "comm": comm}]
             assert ours(*words).out.endswith(f"\n\tpids {comm}({sleeper.pid})\n")
             sleeper.kill()
+
+
+def test_own_functions(both: Both, pins: str) -> None:
+    with loaded(SOURCES["functions"], pins) as prog:
+        words = ["prog", "dump", "xlated", "id", str(prog.id), "visual"]
+        mine = ours(*words)
+        second = mine.out.partition('label="func_1 ()"')[2].partition("}\nsubgraph")[0]
+        assert "; int triple(int x):" in second and "one_with_functions" not in second
+        assert both.reference(*words) != mine
+
+
+def test_disassembler(both: Both, pins: str, tmp_path: Path) -> None:
+    if {"llvm", "libbfd"} & set(re.findall(r"\w+", both.reference("version").out)):
+        pytest.skip("the reference can disassemble")
+    with loaded(SOURCES["bare"], pins) as prog:
+        words = ["prog", "dump", "jited", "id", str(prog.id), "file", str(tmp_path / "image")]
+        assert ours(*words).status == 0
+        assert both.reference(*words).status == 255
+
+
+def test_dump_file(both: Both, pins: str, tmp_path: Path) -> None:
+    image, link = tmp_path / "image", tmp_path / "link"
+    with loaded(SOURCES["bare"], pins) as prog:
+        words = ["prog", "dump", "xlated", "id", str(prog.id), "file", str(image)]
+        for tool, kept in ((ours, True), (both.reference, False)):
+            image.write_bytes(b"old")
+            link.unlink(missing_ok=True)
+            link.hardlink_to(image)
+            assert tool(*words).status == 0
+            assert len(image.read_bytes()) == 16
+            assert (link.read_bytes() == b"old") is kept
 
 
 def test_output_errors(both: Both, pins: str) -> None:

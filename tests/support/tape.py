@@ -14,7 +14,7 @@ command speaks, may write into it, and gives the result.  ``gives`` makes one th
 ``memory(address, size)`` is the caller's buffer behind a pointer field; ``new_fd()`` a real
 descriptor to hand out (of /dev/null: it can be closed, and leaks show).
 
-A ``Kernel`` is a Tape with maps in it, enough for whole commands::
+A ``Kernel`` is a Tape with maps, programs and BTF in it, enough for whole commands::
 
     with Kernel() as kernel:
         kernel.add_map(7, type=1, name="m", key_size=4, value_size=4, entries={b"k0k0": b"v0v0"})
@@ -113,13 +113,71 @@ class FakeMap:
         return len(next(iter(self.entries.values()), bytes(self.info["value_size"])))
 
 
+PROG_ARRAYS = {
+    "jited_prog_insns": ("jited_prog_len", 1),
+    "xlated_prog_insns": ("xlated_prog_len", 1),
+    "map_ids": ("nr_map_ids", 4),
+    "jited_ksyms": ("nr_jited_ksyms", 8),
+    "jited_func_lens": ("nr_jited_func_lens", 4),
+    "func_info": ("nr_func_info", 8),
+    "line_info": ("nr_line_info", 16),
+    "jited_line_info": ("nr_jited_line_info", 8),
+}
+"""Arrays of struct bpf_prog_info: what counts them, and the bytes of an element."""
+
+
+class FakeProg:
+    """A program of a ``Kernel``: ``info`` (fields of struct bpf_prog_info), ``arrays`` (bytes).
+
+    ``hidden``: arrays of which only the size is told.
+    """
+
+    def __init__(self, info: dict[str, Any], arrays: dict[str, bytes], hidden: set[str]) -> None:
+        self.info = info
+        self.arrays = arrays
+        self.hidden = hidden
+
+    def fill(self, asked: Any) -> Any:
+        """The information in answer to what ``asked`` points to and counts."""
+        told = ffi.new("struct bpf_prog_info *", self.info)
+        for name, (counter, step) in PROG_ARRAYS.items():
+            data = self.arrays.get(name, b"")
+            count, room, place = len(data) // step, getattr(asked, counter), getattr(asked, name)
+            if data and name.endswith("_info"):
+                setattr(told, f"{name}_rec_size", step)
+            setattr(told, counter, count)
+            if name not in self.hidden and place:
+                setattr(told, name, place)
+                size = min(count, room) * step
+                memory(place, size)[:] = data[:size]
+        return told
+
+
+class FakeBtf:
+    """A BTF object of a ``Kernel``."""
+
+    def __init__(self, id: int, blob: bytes) -> None:
+        self.id = id
+        self.blob = blob
+
+    def fill(self, asked: Any) -> Any:
+        """The information in answer to what ``asked`` points to."""
+        told = ffi.new("struct bpf_btf_info *", {"id": self.id, "btf_size": len(self.blob)})
+        size = min(asked.btf_size, len(self.blob))
+        if asked.btf:
+            memory(asked.btf, size)[:] = self.blob[:size]
+        return told
+
+
 class Kernel(Tape):
-    """Maps by id, and the commands that list, read and change them."""
+    """Maps, programs and BTF by id, and the commands that list, read and change them."""
 
     def __init__(self, **rules: Answer) -> None:
         super().__init__(**rules)
         self.maps: dict[int, FakeMap] = {}
-        self._open: dict[int, FakeMap] = {}
+        self.progs: dict[int, FakeProg] = {}
+        self.btfs: dict[int, FakeBtf] = {}
+        self._open: dict[int, Any] = {}
 
     def __enter__(self) -> Kernel:
         super().__enter__()
@@ -150,6 +208,26 @@ class Kernel(Tape):
         self.maps[id] = FakeMap(known, dict(entries or {}))
         return self.maps[id]
 
+    def add_prog(
+        self,
+        id: int,
+        *,
+        type: int,
+        name: str = "",
+        tag: bytes = bytes(8),
+        arrays: dict[str, bytes] | None = None,
+        hidden: set[str] | None = None,
+        **info: int,
+    ) -> FakeProg:
+        """A program that is there from now on; ``info``: further fields of bpf_prog_info."""
+        known = dict(info, id=id, type=type, name=name.encode(), tag=tag)
+        self.progs[id] = FakeProg(known, dict(arrays or {}), set(hidden or ()))
+        return self.progs[id]
+
+    def add_btf(self, id: int, blob: bytes) -> None:
+        """A BTF object that is there from now on."""
+        self.btfs[id] = FakeBtf(id, blob)
+
     def answer_to(self, name: str) -> Answer:
         if name in self.rules:
             return self.rules[name]
@@ -159,19 +237,40 @@ class Kernel(Tape):
 
     # Each of these plays one command; the name is the command's.
 
-    def _map_get_next_id(self, arm: Any) -> int:
-        following = [each for each in sorted(self.maps) if each > arm.start_id]
+    def _next_id(self, known: dict[int, Any], arm: Any) -> int:
+        following = [each for each in sorted(known) if each > arm.start_id]
         if not following:
             return -errno.ENOENT
         arm.next_id = following[0]
         return 0
 
-    def _map_get_fd_by_id(self, arm: Any) -> int:
-        if arm.map_id not in self.maps:
+    def _opened(self, known: dict[int, Any], id: int) -> int:
+        if id not in known:
             return -errno.ENOENT
         fd = new_fd()
-        self._open[fd] = self.maps[arm.map_id]
+        self._open[fd] = known[id]
         return fd
+
+    def _map_get_next_id(self, arm: Any) -> int:
+        return self._next_id(self.maps, arm)
+
+    def _prog_get_next_id(self, arm: Any) -> int:
+        return self._next_id(self.progs, arm)
+
+    def _btf_get_next_id(self, arm: Any) -> int:
+        return self._next_id(self.btfs, arm)
+
+    def _link_get_next_id(self, arm: Any) -> int:
+        return -errno.ENOENT
+
+    def _map_get_fd_by_id(self, arm: Any) -> int:
+        return self._opened(self.maps, arm.map_id)
+
+    def _prog_get_fd_by_id(self, arm: Any) -> int:
+        return self._opened(self.progs, arm.prog_id)
+
+    def _btf_get_fd_by_id(self, arm: Any) -> int:
+        return self._opened(self.btfs, arm.btf_id)
 
     def _map_create(self, arm: Any) -> int:
         number = max(self.maps, default=0) + 1
@@ -189,15 +288,15 @@ class Kernel(Tape):
         return fd
 
     def _obj_get_info_by_fd(self, arm: Any) -> int:
-        raw = ffi.new("struct bpf_map_info *", self._open[arm.bpf_fd].info)
+        fake = self._open[arm.bpf_fd]
+        if isinstance(fake, FakeMap):
+            raw = ffi.new("struct bpf_map_info *", fake.info)
+        else:
+            kind = "btf" if isinstance(fake, FakeBtf) else "prog"
+            raw = fake.fill(ffi.cast(f"struct bpf_{kind}_info *", arm.info))
         arm.info_len = min(arm.info_len, ffi.sizeof(raw[0]))
         memory(arm.info, arm.info_len)[:] = ffi.buffer(raw)[: arm.info_len]
         return 0
-
-    def _prog_get_next_id(self, arm: Any) -> int:
-        return -errno.ENOENT
-
-    _btf_get_next_id = _link_get_next_id = _prog_get_next_id
 
     def _map_lookup_elem(self, arm: Any) -> int:
         fake = self._open[arm.map_fd]
