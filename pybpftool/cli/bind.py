@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ..command import HELP, IGNORE, NEEDS, Call, Words
 from ..errors import Misuse, PybpftoolError
-from .grammar import names, opening, shape
+from .grammar import names, opening, second, shape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from typing import Any
 
     from ..command import Command, Options, Place
@@ -20,12 +20,39 @@ def matches(word: str, keyword: str) -> bool:
     return keyword.startswith(word)
 
 
-def pick(rows: Iterable[Command], word: str | None) -> Command | None:
-    """The first row with a command word that ``word`` abbreviates; without a word, the first."""
-    for row in rows:
-        if word is None or any(matches(word, name) for name in names(row.usage)):
-            return row
-    return None
+def pick(rows: Sequence[Command], words: Words) -> Command | None:
+    """The row that the next words mean, which are taken; None where no row begins like that.
+
+    It is the first with a command word that the next word abbreviates, and without words the first
+    of all; of rows that share their command word it is the first that takes so many words.  Where
+    its command has two words, the second decides between the rows that share the first; they are
+    tried from the last on, as bpftool does.  Raises PybpftoolError for a second word that none of
+    them has.
+    """
+    word = words.next
+    row = next((row for row in rows if word is None or _begins(row, word)), None)
+    if row is None or word is None:
+        return row
+    words.take()
+    if not second(row.usage):
+        alike = [each for each in rows if names(each.usage) == names(row.usage)]
+        return next((each for each in alike if _takes(each, len(words))), row)
+    known = {second(each.usage): each for each in rows if names(each.usage) == names(row.usage)}
+    word = words.next
+    for keyword in reversed(known):
+        if word is not None and matches(word, keyword):
+            words.take()
+            return known[keyword]
+    spoken = " or ".join(f"'{keyword}'" for keyword in known)
+    raise PybpftoolError(f"expected {spoken}, got: {'(null)' if word is None else word}")
+
+
+def _takes(row: Command, count: int) -> bool:
+    return count in row.words if isinstance(row.words, tuple) else count >= row.words
+
+
+def _begins(row: Command, word: str) -> bool:
+    return any(matches(word, name) for name in names(row.usage))
 
 
 def bind(row: Command, words: Words, options: Options) -> dict[str, Any]:
@@ -64,15 +91,12 @@ def bind(row: Command, words: Words, options: Options) -> dict[str, Any]:
 
 def _count(row: Command, words: Words) -> None:
     """Hold the number of words against what the row takes."""
-    if isinstance(row.words, tuple):
-        least, right = min(row.words), len(words) in row.words
-    else:
-        least, right = row.words, len(words) >= row.words
-    if right:
+    if _takes(row, len(words)):
         return
     if row.wrong == HELP:
         raise Misuse("")
     if row.wrong == NEEDS:
+        least = min(row.words) if isinstance(row.words, tuple) else row.words
         words.need(least, status=row.status)
     raise _stray(row, words.next or "")
 
@@ -84,6 +108,8 @@ def _opened(
     if row.pairs:
         words.need(2)
     word = words.next or ""
+    if row.clear:
+        _see_that_one_fits(clauses, word)
     for clause in clauses:
         keywords = clause.keywords or opening(places[clause.places[0]].definition or "")
         # a place all by itself takes any word: it has its own sentence for a wrong one
@@ -91,6 +117,14 @@ def _opened(
         if alone or not keywords or any(matches(word, keyword) for keyword in keywords):
             return clause
     return None
+
+
+def _see_that_one_fits(clauses: list[Clause], word: str) -> None:
+    fitting = [key for clause in clauses for key in clause.keywords if matches(word, key)]
+    rivals = [key for key in fitting if key[0] == fitting[0][0]]
+    if len(rivals) > 1:
+        could = "' or '".join(rivals)
+        raise PybpftoolError(f"ambiguous prefix: '{word}' could be '{could}'")
 
 
 def _place(places: dict[str, Place], clause: Clause, name: str) -> Place:

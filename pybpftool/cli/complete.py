@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from ..errors import Misuse
 from . import options
-from .grammar import Node, names, parse, shape
+from .grammar import Node, names, parse, second, shape
 from .main import TOP, load
 
 TYPE_CHECKING = False
@@ -87,7 +87,9 @@ def _after(words: Sequence[str]) -> Iterator[tuple[str, str]]:
         return
     for row in commands:
         if any(word.startswith(words[1]) for word in names(row.usage)):
-            yield from _next([_line(row)], words[2:], _definitions(row))
+            rows = [each for each in commands if names(each.usage) == names(row.usage)]
+            places = {name: parts for each in rows for name, parts in _definitions(each).items()}
+            yield from _next([_line(each) for each in rows], words[2:], places)
             return
 
 
@@ -95,9 +97,10 @@ def _after(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _line(row: Command) -> Rest:
-    """What a row takes after its command word; its clauses as one node that gives each
-    once, or again and again."""
+    """What a row takes after its first word; its clauses as one node that gives each once, or
+    again and again."""
     head, clauses = shape(row.usage)
+    word = second(row.usage)
     parts = [
         Node(
             "repeat" if clause.repeated else "sequence",
@@ -108,7 +111,8 @@ def _line(row: Command) -> Rest:
         )
         for clause in clauses
     ]
-    return (*(Node("place", name) for name in head), Node("any order", parts=parts))
+    start = [Node("keyword", word)] if word else []
+    return (*start, *(Node("place", name) for name in head), Node("any order", parts=parts))
 
 
 def _definitions(row: Command) -> dict[str, list[Node]]:

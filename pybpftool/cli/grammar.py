@@ -109,12 +109,18 @@ def names(usage: str) -> list[str]:
     return [node.text for node in (first.parts if first.kind == "choice" else [first])]
 
 
+def second(usage: str) -> str:
+    """The second word of a command that has two (``dump xlated PROG``), else empty."""
+    nodes = parse(usage)[1:3]
+    return nodes[0].text if [node.kind for node in nodes] == ["keyword", "place"] else ""
+
+
 def shape(usage: str, hidden: str = "") -> tuple[list[str], list[Clause]]:
-    """What a row takes after its command word: the places of its head, and its clauses.
+    """What a row takes after its command words: the places of its head, and its clauses.
 
     The head is read in order; after it, clauses come in any order (spec 3.2, 3.3).
     """
-    nodes = parse(usage)[1:]
+    nodes = parse(usage)[2 if second(usage) else 1 :]
     head: list[str] = []
     while nodes and nodes[0].kind == "place":
         head.append(nodes.pop(0).text)
@@ -141,6 +147,11 @@ def _clauses(nodes: list[Node], *, optional: bool, repeated: bool = False) -> It
             yield from _clauses(node.parts, optional=True)
         elif node.kind == "repeat" and node.parts[0].kind == "optional":
             yield from _clauses(node.parts[0].parts, optional=True, repeated=True)
+        elif node.kind in ("choice", "sequence"):
+            # which ways exclude each other, the function knows: it has the sentence for it
+            for part in node.parts:
+                parts = part.parts if part.kind == "sequence" else [part]
+                yield from _clauses(parts, optional=optional)
         else:
             raise ValueError(f"no rule reads {node!r} in a usage line")
 

@@ -109,11 +109,9 @@ def run_line(line: Sequence[str], options: Options, console: Console) -> int:
 
             return console.show(version(options))
         thing = load(name)
-        row = pick(thing.commands, words.next)
+        row = pick(thing.commands, words)
         if row is None:
             raise Misuse("")
-        if words.next is not None:
-            words.take()
         if row.run is None:
             return _help(console, options, thing, typed)
         return console.show(row.run(options, **bind(row, words, options)))

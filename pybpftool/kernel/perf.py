@@ -11,6 +11,7 @@ import os
 import struct
 
 from ..errors import BadData, KernelError
+from ..signals import Stopping
 from . import calls
 from ._abi import ffi
 from .proc import online_cpus, page_size, possible_cpus, why_not_permitted
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
     from .handles import Map
 
+PERF_TYPE_HARDWARE, PERF_TYPE_SOFTWARE, PERF_TYPE_HW_CACHE = 0, 1, 3
 PERF_RECORD_LOST, PERF_RECORD_SAMPLE = 2, 9
 
-_PERF_TYPE_SOFTWARE, _PERF_COUNT_SW_BPF_OUTPUT = 1, 10
+_PERF_COUNT_SW_BPF_OUTPUT = 10
 _PERF_SAMPLE_TIME, _PERF_SAMPLE_RAW = 1 << 2, 1 << 10
 _PERF_FLAG_FD_CLOEXEC = 1 << 3
 
@@ -46,6 +48,18 @@ def perf_event_open(attr: Any, pid: int, cpu: int) -> Fd:
         hint = why_not_permitted(["CAP_PERFMON"]) if denied else None
         raise KernelError(ffi.errno, f"perf event on CPU {cpu}", hint=hint)
     return Fd(fd)
+
+
+def counter(type: int, config: int, cpu: int) -> Fd:
+    """A running count of an event on ``cpu``, of all processes while they are in the kernel.
+
+    ``type``, ``config``: which event (PERF_TYPE_*, PERF_COUNT_*).
+    """
+    attr = ffi.new("struct perf_event_attr *")
+    attr.type = type
+    attr.config = config
+    attr.exclude_user = 1
+    return perf_event_open(attr, -1, cpu)
 
 
 class Ring:
@@ -135,7 +149,7 @@ class OnCpu:
         import mmap
 
         attr = ffi.new("struct perf_event_attr *")
-        attr.type = _PERF_TYPE_SOFTWARE
+        attr.type = PERF_TYPE_SOFTWARE
         attr.config = _PERF_COUNT_SW_BPF_OUTPUT
         attr.sample_type = _PERF_SAMPLE_RAW | _PERF_SAMPLE_TIME
         attr.sample_period = 1
@@ -235,27 +249,11 @@ def _until_stopped(
     map: Map, places: list[tuple[int, int]], warn: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     """``events``, after a first, empty one when all is set up."""
-    import signal
-
-    stopped = False
-
-    def stop(number: int, frame: object) -> None:
-        nonlocal stopped
-        if not stopped:
-            warn("Stopping...")
-        stopped = True
-
-    endings = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
     # Whoever sees the first event taken may send the signal: be ready for it before.
-    before = [(each, signal.signal(each, stop)) for each in endings]
-    try:
-        with _reader(map, places) as reader:
-            yield {}
-            while not stopped:
-                yield from reader.wait(_PATIENCE)
-    finally:
-        for each, handler in before:
-            signal.signal(each, handler)
+    with Stopping(told=lambda: warn("Stopping...")) as stopping, _reader(map, places) as reader:
+        yield {}
+        while not stopping.stopped:
+            yield from reader.wait(_PATIENCE)
 
 
 def _reader(map: Map, places: list[tuple[int, int]]) -> PerfReader:

@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-OBJECTS = ("map", "btf")
+OBJECTS = ("prog", "map", "btf")
 """The OBJECT words in the order of spec 1.2: the first that a word abbreviates is meant."""

@@ -14,7 +14,7 @@ Usage: pybpftool [OPTIONS] OBJECT { COMMAND | help }
        pybpftool batch file FILE
        pybpftool version
 
-       OBJECT := { map | btf }
+       OBJECT := { prog | map | btf }
        OPTIONS := { {-j|--json} [{-p|--pretty}] | {-d|--debug} |
                     {-V|--version} | {-o|--output} FILE }
 """

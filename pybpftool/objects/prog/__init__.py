@@ -1,0 +1,125 @@
+"""Inspect and change BPF programs.
+
+Programs are what the kernel runs at its hooks.  A program is named by its id, by its name, by its
+tag (a hash of its instructions), or by a path of the bpf file system where it is pinned.
+"""
+
+from __future__ import annotations
+
+from ...command import HELP, IGNORE, NEEDS, Command, Object, Place
+from ...places import FILE, MAP, PROG, read_number, read_word
+from .attaching import INVALID, attach, detach, read_type
+from .profiling import profile, read_duration, read_metrics
+from .running import read_input, run
+from .top import (
+    read_count,
+    read_format,
+    read_interval,
+    read_pid,
+    read_prog_type,
+    read_sort_key,
+    top,
+)
+from .tracing import no_program, read_streamed, stream, tracelog
+
+ATTACH_TYPE = Place(
+    "ATTACH_TYPE",
+    read_type,
+    definition="""\
+{ sk_msg_verdict | sk_skb_verdict | sk_skb_stream_verdict |
+                        sk_skb_stream_parser | flow_dissector }""",
+)
+METRIC = Place(
+    "METRIC",
+    read_word,
+    definition="{ cycles | instructions | l1d_loads | llc_misses | itlb_misses | dtlb_misses }",
+)
+SORT_KEY = Place(
+    "SORT_KEY", read_sort_key, definition="{ cpu | runs | average | id | name | type }"
+)
+FORMAT = Place("FORMAT", read_format, definition="{ csv | jsonl }")
+
+OBJECT = Object(
+    "prog",
+    (
+        Command(
+            "attach PROG ATTACH_TYPE [MAP]",
+            attach,
+            (PROG, ATTACH_TYPE, MAP),
+            words=3,
+            wrong=NEEDS,
+            status=INVALID,
+            extra=IGNORE,
+            access="write",
+        ),
+        Command(
+            "detach PROG ATTACH_TYPE [MAP]",
+            detach,
+            (PROG, ATTACH_TYPE, MAP),
+            words=3,
+            wrong=NEEDS,
+            status=INVALID,
+            extra=IGNORE,
+            access="write",
+        ),
+        Command(
+            """\
+run PROG \\
+                         data_in FILE \\
+                         [data_out FILE [data_size_out L]] \\
+                         [ctx_in FILE [ctx_out FILE [ctx_size_out M]]] \\
+                         [repeat N]""",
+            run,
+            (
+                PROG,
+                Place("data_in FILE", read_input),
+                Place("ctx_in FILE", read_input),
+                FILE,
+                Place("L", lambda words, call: read_number(words, "output data size")),
+                Place("M", lambda words, call: read_number(words, "output context size")),
+                Place("N", lambda words, call: read_number(words, "repeat number")),
+            ),
+            words=4,
+            wrong=NEEDS,
+            extra="expected no more arguments, 'data_in', 'data_out', 'data_size_out', 'ctx_in', "
+            "'ctx_out', 'ctx_size_out' or 'repeat', got: '{}'?".format,
+            clear=True,
+        ),
+        Command(
+            "profile PROG [duration DURATION] METRICs",
+            profile,
+            (PROG, Place("DURATION", read_duration), Place("METRICs", read_metrics)),
+            words=3,
+            wrong=NEEDS,
+            status=INVALID,
+        ),
+        Command("tracelog", tracelog, words=(0,)),
+        Command(
+            "tracelog { stdout | stderr } PROG",
+            stream,
+            (Place("PROG", read_streamed, definition=PROG.definition, absent=no_program),),
+            words=1,
+            extra=HELP,
+        ),
+        Command(
+            """\
+top [interval SECONDS] [count N] [once] [sort SORT_KEY] \\
+                         [name NAME] [type TYPE] [pid PID] [FORMAT]""",
+            top,
+            (
+                Place("SECONDS", read_interval),
+                Place("N", read_count),
+                SORT_KEY,
+                Place("NAME", read_word),
+                Place("TYPE", read_prog_type),
+                Place("PID", read_pid),
+                FORMAT,
+            ),
+        ),
+        Command("help"),
+    ),
+    (MAP, PROG, ATTACH_TYPE, METRIC, SORT_KEY, FORMAT),
+    options="{-f|--bpffs} | {-m|--mapcompat} | {-n|--nomount} |\n"
+    "                    {-L|--use-loader}",
+    summary=__doc__ or "",
+)
