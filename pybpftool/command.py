@@ -205,17 +205,18 @@ class Words:
 
 
 class Call:
-    """One command line being read: its row, the options, and the values bound so far.
+    """One command line being read: its row, the options, its words, and the values bound so far.
 
     ``bound``: value by parameter name.  ``keyword``: the clause being read (``key`` for the place
     of ``key DATA`` and of ``key KEY_SIZE``), empty for a place that stands by itself.
     """
 
-    __slots__ = ("bound", "keyword", "options", "row")
+    __slots__ = ("bound", "keyword", "options", "row", "words")
 
-    def __init__(self, row: Command, options: Options) -> None:
+    def __init__(self, row: Command, options: Options, words: Words) -> None:
         self.row = row
         self.options = options
+        self.words = words
         self.bound: dict[str, Any] = {}
         self.keyword = ""
 

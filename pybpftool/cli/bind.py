@@ -62,7 +62,7 @@ def bind(row: Command, words: Words, options: Options) -> dict[str, Any]:
     where the object's help is the answer.
     """
     _count(row, words)
-    call = Call(row, options)
+    call = Call(row, options, words)
     head, clauses = shape(row.usage, row.hidden)
     places = {place.name: place for place in row.places}
     for name in head:

@@ -61,7 +61,7 @@ def run(
         left["ctx_out"] = (ctx_out, context, len(context or b""))
 
     record: Record = {}
-    failures = 0
+    failures: list[str] = []
     for key, (path, room, size) in left.items():
         if path is None or not room or not size:
             continue
@@ -71,13 +71,14 @@ def run(
         try:
             _write(path, room[:size])
         except KernelError as error:  # the result is worth telling all the same
-            failures += 1
-            record["error"] = error.message
+            failures.append(error.message)
             options.warn(f"Error: {error.message}")
+    if failures:
+        record["error"] = "; ".join(failures)
     record["retval"] = done.retval
     record["duration"] = done.duration
     average = " (average)" if repeat > 1 else ""
-    return One(record, lambda record: _plain(record, average), status=-failures & 0xFF)
+    return One(record, lambda record: _plain(record, average), status=-len(failures) & 0xFF)
 
 
 def _plain(record: Record, average: str) -> str:

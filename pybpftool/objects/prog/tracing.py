@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...command import Many
-from ...errors import Misuse, PybpftoolError, during
+from ...errors import Misuse, during
 from ...places import PROG
 
 TYPE_CHECKING = False
@@ -83,8 +83,5 @@ def read_streamed(words: Words, call: Call) -> Prog:
 
 
 def no_program(call: Call) -> Prog:
-    """There must be one."""
-    for word in ("stdout", "stderr"):
-        if word in call.bound:
-            raise PybpftoolError(f"'{word}' needs at least 2 arguments, 0 found")
-    raise Misuse("")
+    """The error that there must be one."""
+    return read_streamed(call.words, call)
