@@ -53,6 +53,7 @@ def watch(live: Live) -> None:
                 draw()
             return not stopping.stopped
 
+        screen.update("waiting for the first reading (q: quit)", refresh=True)
         for record in live.watch(wait):
             last[:] = [record]
             draw()
@@ -64,17 +65,21 @@ def _grid(table: Table, height: int) -> Grid:
     from rich.text import Text
 
     caption, columns, rows = table
+    def one_line(text: str, style: str = "") -> Text:
+        return Text(_harmless(text), style, no_wrap=True, overflow="ellipsis")
+
     grid = Grid(
         box=SIMPLE_HEAD,
-        pad_edge=False,
+        padding=0,
         show_edge=False,
-        title=Text(f"{caption} (q: quit)", style="bold"),
+        title=one_line(f"{caption} (q: quit)", "bold"),
         title_justify="left",
     )
     for head, right in columns:
-        grid.add_column(head, justify="right" if right else "left", no_wrap=True)
+        # where it is too narrow for all, what counts as wrapping gives way: the texts
+        grid.add_column(head, justify="right" if right else "left", no_wrap=right)
     for row in rows[: max(0, height - _LINES)]:
-        grid.add_row(*(Text(_harmless(text)) for text in row))
+        grid.add_row(*(one_line(text) for text in row))
     return grid
 
 

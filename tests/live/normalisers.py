@@ -75,6 +75,25 @@ def stale_errno_of_batch(words: Sequence[str], mine: Ended, theirs: Ended) -> Pa
     return mine, theirs
 
 
+def durations(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
+    """The time that a program ran is another one each time."""
+    pattern = r'(duration(?: \(average\))?"?: ?)\d+'
+    return tuple(_with(end, out=re.sub(pattern, r"\g<1>0", end.out)) for end in (mine, theirs))  # type: ignore[return-value]  # two of two
+
+
+def hints(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
+    """See "hints" in ``differences``."""
+    return _with(mine, err=re.sub(r"^Hint: .*\n", "", mine.err, flags=re.M)), theirs
+
+
+def help_of_prog(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
+    """The help of ``prog`` has ``top`` in it: only that it is shown is compared."""
+    pattern = r"Usage: bpftool p\w* (.*\n)+"
+    return _with(mine, err=re.sub(pattern, "(help)", mine.err)), _with(
+        theirs, err=re.sub(pattern, "(help)", theirs.err)
+    )
+
+
 # ------------------------------------------------------------------ older references
 
 
@@ -138,7 +157,14 @@ def warnings_of_create(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair
     return _with(mine, err=re.sub(pattern, "", mine.err, flags=re.M)), theirs
 
 
-ALWAYS: list[Normaliser] = [libbpf_texts, objects_of_the_top_help, stale_errno_of_batch]
+ALWAYS: list[Normaliser] = [
+    libbpf_texts,
+    objects_of_the_top_help,
+    stale_errno_of_batch,
+    durations,
+    hints,
+    help_of_prog,
+]
 OLD: list[Normaliser] = [
     help_of_map,
     pointers,
