@@ -396,8 +396,8 @@ def _chosen(words: Sequence[str]) -> list[Metric]:
 
 
 def read_duration(words: Words, call: Call) -> int | None:
-    """Seconds.  With less than two words behind it, the keyword is a metric after all."""
-    if len(words) < 2:
+    """Seconds.  A second time, or with less than two words behind it, the keyword is a metric."""
+    if len(words) < 2 or "duration" in call.bound:
         call.bound["metrics"] = _chosen([words.last, *words.rest()])
         return None
     seconds = strtoul(words.take())
