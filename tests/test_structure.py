@@ -37,7 +37,8 @@ ROOMS = """
     cli         errors number command output sources places objects
 """
 """Each room and those it may import; within a room everything goes, but an object never imports
-another.  Everyone may read the constants of the package itself."""
+another (the modules of one that is a package import each other).  Everyone may read the constants
+of the package itself."""
 
 THIRD_PARTY = {
     "_cffi_backend": ["kernel/_abi.py"],

@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
     from .handles import Map
 
-PERF_TYPE_HARDWARE, PERF_TYPE_SOFTWARE, PERF_TYPE_HW_CACHE = 0, 1, 3
 PERF_RECORD_LOST, PERF_RECORD_SAMPLE = 2, 9
 
-_PERF_COUNT_SW_BPF_OUTPUT = 10
+_PERF_TYPE_SOFTWARE, _PERF_COUNT_SW_BPF_OUTPUT = 1, 10
 _PERF_SAMPLE_TIME, _PERF_SAMPLE_RAW = 1 << 2, 1 << 10
 _PERF_FLAG_FD_CLOEXEC = 1 << 3
 
@@ -149,7 +148,7 @@ class OnCpu:
         import mmap
 
         attr = ffi.new("struct perf_event_attr *")
-        attr.type = PERF_TYPE_SOFTWARE
+        attr.type = _PERF_TYPE_SOFTWARE
         attr.config = _PERF_COUNT_SW_BPF_OUTPUT
         attr.sample_type = _PERF_SAMPLE_RAW | _PERF_SAMPLE_TIME
         attr.sample_period = 1

@@ -129,9 +129,12 @@ class Console:
 
     def _on_terminal(self) -> bool:
         """Whether someone sits in front of the plain form."""
+        import os
+
         if self.json or self._out is not None or not sys.stdin:
             return False
-        return sys.stdout.isatty() and sys.stdin.isatty()
+        able = os.environ.get("TERM", "dumb") != "dumb"
+        return able and sys.stdout.isatty() and sys.stdin.isatty()
 
     def _stream(
         self, pieces: Iterable[str], write: Callable[[str], None], *, flush: bool = False

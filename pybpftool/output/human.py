@@ -65,6 +65,7 @@ def _grid(table: Table, height: int) -> Grid:
     from rich.text import Text
 
     caption, columns, rows = table
+
     def one_line(text: str, style: str = "") -> Text:
         return Text(_harmless(text), style, no_wrap=True, overflow="ellipsis")
 

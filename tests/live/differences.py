@@ -44,6 +44,21 @@ DIFFERENCES = {
     "help-ends-line": "The null that -j -h prints ends its line.",
     "holders-from-proc": "The processes that hold a map are found in /proc, on every kernel; "
     "bpftool has them only where it can load its iterator program, and was built with it.",
+    "run-contexts": "A raw tracepoint or syscall program runs on the context that it is given, and "
+    "what a syscall program left of it can be shown; bpftool asks the kernel for what these types "
+    "don't have, and fails.",
+    "run-outputs": "When what a program left cannot be written, the JSON document holds the error "
+    "beside the result; bpftool writes an object where a key should be.",
+    "run-unreadable": "A directory as data_in or ctx_in cannot be opened; bpftool runs the program "
+    "on nothing.",
+    "tracefs-says-so": "tracelog says that it may not mount tracefs; bpftool fails without a word, "
+    "and aborts in JSON mode.",
+    "streams-in-json": "tracelog stdout and stderr give an array of lines in JSON mode, and tell "
+    "errors; bpftool writes the text raw, and fails without a word.",
+    "profile-one-error": "profile tells in one sentence what is wrong with PROG; bpftool adds that "
+    "it failed to parse fd.",
+    "prog-top": "top shows which programs run, how often and how long; bpftool has no such "
+    "command.",
     "output-errors": "Output that cannot be written is an error; bpftool pays no attention.",
 }
 """id -> one sentence."""

@@ -17,7 +17,6 @@ from pybpftool.insn.asm import exit_, mov64_imm
 from pybpftool.insn.code import encode
 from pybpftool.kernel import calls
 from pybpftool.kernel.handles import Prog
-from pybpftool.kernel.perf import PERF_TYPE_SOFTWARE
 from pybpftool.kernel.syscall import Fd
 from pybpftool.kernel.words import PROG_TYPES
 from pybpftool.objects.prog import profiling
@@ -29,9 +28,9 @@ from tests.support.need import kernel_lacks
 
 PACKET = bytes(64)
 RUNS = 1000
-SOFTWARE = (
-    Metric("clock", PERF_TYPE_SOFTWARE, 0),
-    Metric("task_clock", PERF_TYPE_SOFTWARE, 1, "clock", 1e6, "ticks per million"),
+SOFTWARE = (  # PERF_TYPE_SOFTWARE
+    Metric("clock", 1, 0),
+    Metric("task_clock", 1, 1, "clock", 1e6, "ticks per million"),
 )
 """Events that every machine has, in place of the processor's."""
 

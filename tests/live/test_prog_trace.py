@@ -214,6 +214,7 @@ def streaming(bpf: None) -> Iterator[Fd]:
 
 @pytest.mark.parametrize("form", [(), ("-j",)])
 def test_streams(form: tuple[str, ...], streaming: Fd) -> None:
+    """In JSON an array of lines, which bpftool doesn't give ("streams-in-json")."""
     texts = {"stdout": "one 1\n", "stderr": "two\n2\n"}
     for word, text in texts.items():
         line = [*form, "prog", "tracelog", word, "id", str(calls.obj_id(streaming))]

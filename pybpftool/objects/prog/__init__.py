@@ -8,26 +8,17 @@ from __future__ import annotations
 
 from ...command import HELP, IGNORE, NEEDS, Command, Object, Place
 from ...places import FILE, MAP, PROG, read_number, read_word
-from .attaching import INVALID, attach, detach, read_type
-from .profiling import profile, read_duration, read_metrics
-from .running import read_input, run
-from .top import (
-    read_count,
-    read_format,
-    read_interval,
-    read_pid,
-    read_prog_type,
-    read_sort_key,
-    top,
-)
-from .tracing import no_program, read_streamed, stream, tracelog
+from . import attaching, profiling, running, top, tracing
 
 ATTACH_TYPE = Place(
     "ATTACH_TYPE",
-    read_type,
+    attaching.read_type,
     definition="""\
 { sk_msg_verdict | sk_skb_verdict | sk_skb_stream_verdict |
                         sk_skb_stream_parser | flow_dissector }""",
+)
+STREAMED = Place(
+    "PROG", tracing.read_streamed, definition=PROG.definition, absent=tracing.no_program
 )
 METRIC = Place(
     "METRIC",
@@ -35,30 +26,30 @@ METRIC = Place(
     definition="{ cycles | instructions | l1d_loads | llc_misses | itlb_misses | dtlb_misses }",
 )
 SORT_KEY = Place(
-    "SORT_KEY", read_sort_key, definition="{ cpu | runs | average | id | name | type }"
+    "SORT_KEY", top.read_sort_key, definition="{ cpu | runs | average | id | name | type }"
 )
-FORMAT = Place("FORMAT", read_format, definition="{ csv | jsonl }")
+FORMAT = Place("FORMAT", top.read_format, definition="{ csv | jsonl }")
 
 OBJECT = Object(
     "prog",
     (
         Command(
             "attach PROG ATTACH_TYPE [MAP]",
-            attach,
+            attaching.attach,
             (PROG, ATTACH_TYPE, MAP),
             words=3,
             wrong=NEEDS,
-            status=INVALID,
+            status=attaching.INVALID,
             extra=IGNORE,
             access="write",
         ),
         Command(
             "detach PROG ATTACH_TYPE [MAP]",
-            detach,
+            attaching.detach,
             (PROG, ATTACH_TYPE, MAP),
             words=3,
             wrong=NEEDS,
-            status=INVALID,
+            status=attaching.INVALID,
             extra=IGNORE,
             access="write",
         ),
@@ -69,11 +60,11 @@ run PROG \\
                          [data_out FILE [data_size_out L]] \\
                          [ctx_in FILE [ctx_out FILE [ctx_size_out M]]] \\
                          [repeat N]""",
-            run,
+            running.run,
             (
                 PROG,
-                Place("data_in FILE", read_input),
-                Place("ctx_in FILE", read_input),
+                Place("data_in FILE", running.read_input),
+                Place("ctx_in FILE", running.read_input),
                 FILE,
                 Place("L", lambda words, call: read_number(words, "output data size")),
                 Place("M", lambda words, call: read_number(words, "output context size")),
@@ -87,17 +78,21 @@ run PROG \\
         ),
         Command(
             "profile PROG [duration DURATION] METRICs",
-            profile,
-            (PROG, Place("DURATION", read_duration), Place("METRICs", read_metrics)),
+            profiling.profile,
+            (
+                PROG,
+                Place("DURATION", profiling.read_duration),
+                Place("METRICs", profiling.read_metrics),
+            ),
             words=3,
             wrong=NEEDS,
-            status=INVALID,
+            status=attaching.INVALID,
         ),
-        Command("tracelog", tracelog, words=(0,)),
+        Command("tracelog", tracing.tracelog, words=(0,)),
         Command(
             "tracelog { stdout | stderr } PROG",
-            stream,
-            (Place("PROG", read_streamed, definition=PROG.definition, absent=no_program),),
+            tracing.stream,
+            (STREAMED,),
             words=1,
             extra=HELP,
         ),
@@ -105,14 +100,14 @@ run PROG \\
             """\
 top [interval SECONDS] [count N] [once] [sort SORT_KEY] \\
                          [name NAME] [type TYPE] [pid PID] [FORMAT]""",
-            top,
+            top.top,
             (
-                Place("SECONDS", read_interval),
-                Place("N", read_count),
+                Place("SECONDS", top.read_interval),
+                Place("N", top.read_count),
                 SORT_KEY,
                 Place("NAME", read_word),
-                Place("TYPE", read_prog_type),
-                Place("PID", read_pid),
+                Place("TYPE", top.read_prog_type),
+                Place("PID", top.read_pid),
                 FORMAT,
             ),
         ),

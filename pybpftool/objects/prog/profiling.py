@@ -17,7 +17,6 @@ import struct
 
 from ...command import One
 from ...errors import KernelError, Misuse, PybpftoolError, errno_status
-from ...kernel.perf import PERF_TYPE_HARDWARE, PERF_TYPE_HW_CACHE
 from ...number import strtoul
 
 TYPE_CHECKING = False
@@ -57,16 +56,19 @@ class Metric:
         self.ratio = ratio
 
 
+_HARDWARE, _HW_CACHE = 0, 3
+"""PERF_TYPE_HARDWARE and PERF_TYPE_HW_CACHE."""
+
 _MISSES = 1 << 16
 """PERF_COUNT_HW_CACHE_RESULT_MISS, in its place; the operation is to read, 0."""
 
 METRICS = (
-    Metric("cycles", PERF_TYPE_HARDWARE, 0),
-    Metric("instructions", PERF_TYPE_HARDWARE, 1, "cycles", 1, "insns per cycle"),
-    Metric("l1d_loads", PERF_TYPE_HW_CACHE, 0),
+    Metric("cycles", _HARDWARE, 0),
+    Metric("instructions", _HARDWARE, 1, "cycles", 1, "insns per cycle"),
+    Metric("l1d_loads", _HW_CACHE, 0),
     Metric(
         "llc_misses",
-        PERF_TYPE_HW_CACHE,
+        _HW_CACHE,
         2 | _MISSES,
         "instructions",
         1e6,
@@ -74,7 +76,7 @@ METRICS = (
     ),
     Metric(
         "itlb_misses",
-        PERF_TYPE_HW_CACHE,
+        _HW_CACHE,
         4 | _MISSES,
         "instructions",
         1e6,
@@ -82,7 +84,7 @@ METRICS = (
     ),
     Metric(
         "dtlb_misses",
-        PERF_TYPE_HW_CACHE,
+        _HW_CACHE,
         3 | _MISSES,
         "instructions",
         1e6,
