@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     """One JSON object, keys in bpftool's order."""
     Layout = Callable[[Any], str]
     """The plain text of one record, its newlines included."""
+    Table = tuple[str, Sequence[tuple[str, bool]], Sequence[Sequence[str]]]
+    """A caption, columns (head, whether its texts stand to the right), and the texts of rows."""
 
 
 # ------------------------------------------------------------------ options
@@ -97,17 +99,49 @@ class Many:
     """A stream of records: a JSON array, or the plain text of each in turn.
 
     ``flush``: write every record out at once (events are watched as they happen).
+    ``aside``: the plain text goes to stderr.
     """
 
-    __slots__ = ("flush", "plain", "records", "status")
+    __slots__ = ("aside", "flush", "plain", "records", "status")
 
     def __init__(
-        self, records: Iterable[Any], plain: Layout, *, flush: bool = False, status: int = 0
+        self,
+        records: Iterable[Any],
+        plain: Layout,
+        *,
+        flush: bool = False,
+        aside: bool = False,
+        status: int = 0,
     ) -> None:
         self.records = records
         self.plain = plain
         self.flush = flush
+        self.aside = aside
         self.status = status
+
+
+class Live(Many):
+    """Records that follow each other in time; a terminal shows the last one, as a table.
+
+    ``watch(wait)``: the same records, with ``wait(seconds)`` to pass the time between them; they
+    end when it is false.  ``table(record)``: the table.  ``press(key)``: a letter was typed; what
+    it changes is seen when ``table`` is asked again.
+    """
+
+    __slots__ = ("press", "table", "watch")
+
+    def __init__(
+        self,
+        records: Iterable[Any],
+        plain: Layout,
+        watch: Callable[[Callable[[float], bool]], Iterator[Any]],
+        table: Callable[[Any], Table],
+        press: Callable[[str], None],
+    ) -> None:
+        super().__init__(records, plain, flush=True)
+        self.watch = watch
+        self.table = table
+        self.press = press
 
 
 class Bulk:
@@ -116,7 +150,7 @@ class Bulk:
     ``chunks(form, depth)`` yields pieces of the whole document; ``depth`` is the number of JSON
     brackets already open around it.
     ``terminal``: how a terminal may dress up the plain form, by the name of a function of
-    ``output.human``; empty for not at all.
+    ``output.colours``; empty for not at all.
     """
 
     __slots__ = ("chunks", "status", "terminal")
@@ -180,17 +214,18 @@ class Words:
 
 
 class Call:
-    """One command line being read: its row, the options, and the values bound so far.
+    """One command line being read: its row, the options, its words, and the values bound so far.
 
     ``bound``: value by parameter name.  ``keyword``: the clause being read (``key`` for the place
     of ``key DATA`` and of ``key KEY_SIZE``), empty for a place that stands by itself.
     """
 
-    __slots__ = ("bound", "keyword", "options", "row")
+    __slots__ = ("bound", "keyword", "options", "row", "words")
 
-    def __init__(self, row: Command, options: Options) -> None:
+    def __init__(self, row: Command, options: Options, words: Words) -> None:
         self.row = row
         self.options = options
+        self.words = words
         self.bound: dict[str, Any] = {}
         self.keyword = ""
 
@@ -241,12 +276,14 @@ class Command:
     ``extra``: the answer to a word that no clause takes, or a function from it to the sentence.
     ``status``: exit status of these two, where it is not that of every failure.
     ``pairs``: a clause is looked at only when its keyword and one word more are there.
+    ``clear``: an abbreviation must not fit several keywords of one first letter.
     ``access``: what MAP asks of the kernel and how many it and PROG may match: ``read``, ``write``,
     ``read each``.
     """
 
     __slots__ = (
         "access",
+        "clear",
         "extra",
         "hidden",
         "pairs",
@@ -270,6 +307,7 @@ class Command:
         status: int = FAILURE,
         extra: str | Callable[[str], str] = WHAT,
         pairs: bool = False,
+        clear: bool = False,
         access: str = "read",
     ) -> None:
         self.usage = usage
@@ -281,6 +319,7 @@ class Command:
         self.status = status
         self.extra = extra
         self.pairs = pairs
+        self.clear = clear
         self.access = access
 
 

@@ -74,7 +74,7 @@ def bind(row: Command, words: Words, options: Options) -> dict[str, Any]:
     where the object's help is the answer.
     """
     _count(row, words)
-    call = Call(row, options)
+    call = Call(row, options, words)
     head, clauses = shape(row.usage, row.hidden)
     places = {place.name: place for place in row.places}
     for name in head:
@@ -105,15 +105,12 @@ def bind(row: Command, words: Words, options: Options) -> dict[str, Any]:
 
 def _count(row: Command, words: Words) -> None:
     """Hold the number of words against what the row takes."""
-    if isinstance(row.words, tuple):
-        least, right = min(row.words), len(words) in row.words
-    else:
-        least, right = row.words, len(words) >= row.words
-    if right:
+    if _takes(row, len(words)):
         return
     if row.wrong == HELP:
         raise Misuse("")
     if row.wrong == NEEDS:
+        least = min(row.words) if isinstance(row.words, tuple) else row.words
         words.need(least, status=row.status)
     raise PybpftoolError(f"what is '{words.next}'?")
 
@@ -125,6 +122,8 @@ def _opened(
     if row.pairs:
         words.need(2)
     word = words.next or ""
+    if row.clear:
+        _see_that_one_fits(clauses, word)
     for clause in clauses:
         keywords = clause.keywords or opening(places[clause.places[0]].definition or "")
         # a place all by itself takes any word: it has its own sentence for a wrong one
@@ -132,6 +131,14 @@ def _opened(
         if alone or not keywords or any(matches(word, keyword) for keyword in keywords):
             return clause
     return None
+
+
+def _see_that_one_fits(clauses: list[Clause], word: str) -> None:
+    fitting = [key for clause in clauses for key in clause.keywords if matches(word, key)]
+    rivals = [key for key in fitting if key[0] == fitting[0][0]]
+    if len(rivals) > 1:
+        could = "' or '".join(rivals)
+        raise PybpftoolError(f"ambiguous prefix: '{word}' could be '{could}'")
 
 
 def _place(places: dict[str, Place], clause: Clause, name: str) -> Place:

@@ -445,26 +445,26 @@ def prog_test_run(
     ctx_in: Readable | None = None,
     ctx_out: Writable | None = None,
     repeat: int = 0,
-    *,
-    flags: int = 0,
-    cpu: int = 0,
+    **fields: int,
 ) -> Run:
-    """Run the program ``repeat`` times on the given data and context."""
+    """Run the program ``repeat`` times (0: once) on the given data and context.
+
+    ``fields``: flags, cpu, batch_size; or data_size_out, ctx_size_out in place of the sizes of the
+    buffers.  A syscall program changes ``ctx_in`` itself, which must then be writable.
+    """
     cmd = lib.BPF_PROG_TEST_RUN
+    sizes = {"data_size_out": len(data_out or b""), "ctx_size_out": len(ctx_out or b"")}
     attr = new_attr(
         cmd,
         prog_fd=index(descriptor),
         data_in=_address(data_in),
         data_size_in=len(data_in or b""),
         data_out=_room(data_out),
-        data_size_out=len(data_out or b""),
         ctx_in=_address(ctx_in),
         ctx_size_in=len(ctx_in or b""),
         ctx_out=_room(ctx_out),
-        ctx_size_out=len(ctx_out or b""),
         repeat=repeat,
-        flags=flags,
-        cpu=cpu,
+        **sizes | fields,
     )
     bpf(cmd, attr)
     return Run(attr.test)

@@ -11,6 +11,7 @@ import os
 import struct
 
 from ..errors import BadData, KernelError
+from ..signals import Stopping
 from . import calls
 from ._abi import ffi
 from .proc import online_cpus, page_size, possible_cpus, why_not_permitted
@@ -46,6 +47,18 @@ def perf_event_open(attr: Any, pid: int, cpu: int) -> Fd:
         hint = why_not_permitted(["CAP_PERFMON"]) if denied else None
         raise KernelError(ffi.errno, f"perf event on CPU {cpu}", hint=hint)
     return Fd(fd)
+
+
+def counter(type: int, config: int, cpu: int) -> Fd:
+    """A running count of an event on ``cpu``, of all processes while they are in the kernel.
+
+    ``type``, ``config``: which event (PERF_TYPE_*, PERF_COUNT_*).
+    """
+    attr = ffi.new("struct perf_event_attr *")
+    attr.type = type
+    attr.config = config
+    attr.exclude_user = 1
+    return perf_event_open(attr, -1, cpu)
 
 
 class Ring:
@@ -235,27 +248,11 @@ def _until_stopped(
     map: Map, places: list[tuple[int, int]], warn: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     """``events``, after a first, empty one when all is set up."""
-    import signal
-
-    stopped = False
-
-    def stop(number: int, frame: object) -> None:
-        nonlocal stopped
-        if not stopped:
-            warn("Stopping...")
-        stopped = True
-
-    endings = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
     # Whoever sees the first event taken may send the signal: be ready for it before.
-    before = [(each, signal.signal(each, stop)) for each in endings]
-    try:
-        with _reader(map, places) as reader:
-            yield {}
-            while not stopped:
-                yield from reader.wait(_PATIENCE)
-    finally:
-        for each, handler in before:
-            signal.signal(each, handler)
+    with Stopping(told=lambda: warn("Stopping...")) as stopping, _reader(map, places) as reader:
+        yield {}
+        while not stopping.stopped:
+            yield from reader.wait(_PATIENCE)
 
 
 def _reader(map: Map, places: list[tuple[int, int]]) -> PerfReader:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from ..command import PLAIN, PRETTY, Many, One
+from ..command import PLAIN, PRETTY, Live, Many, One
 from ..errors import FAILURE, PybpftoolError, during
 from .json_writer import closing, dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, BinaryIO
 
     from ..command import Bulk
@@ -121,18 +121,34 @@ class Console:
                 if self.json
                 else _plain(result.plain, result.record)
             )
+        elif isinstance(result, Live) and self._on_terminal():
+            from .live import watch
+
+            watch(result)
         elif isinstance(result, Many):
-            self._stream(_many(result, self.form, self.depth), flush=result.flush)
+            write = self.complain if result.aside and not self.json else self.write
+            self._stream(_many(result, self.form, self.depth), write, flush=result.flush)
         else:
             pieces = result.chunks(self.form, self.depth)
             if result.terminal and not self.json and self.terminal:
-                from .human import DRESSES
+                from .colours import DRESSES
 
                 pieces = DRESSES[result.terminal](pieces)
-            self._stream(pieces)
+            self._stream(pieces, self.write)
         return result.status
 
-    def _stream(self, pieces: Iterable[str], *, flush: bool = False) -> None:
+    def _on_terminal(self) -> bool:
+        """Whether someone sits in front of the plain form."""
+        import os
+
+        if self.json or self._out is not None or not sys.stdin:
+            return False
+        able = os.environ.get("TERM", "dumb") != "dumb"
+        return able and sys.stdout.isatty() and sys.stdin.isatty()
+
+    def _stream(
+        self, pieces: Iterable[str], write: Callable[[str], None], *, flush: bool = False
+    ) -> None:
         held: list[str] = []
         size = 0
         try:
@@ -140,15 +156,15 @@ class Console:
                 held.append(piece)
                 size += len(piece)
                 if flush or size > _FULL:
-                    self.write("".join(held))
+                    write("".join(held))
                     held.clear()
                     size = 0
                     if flush:
                         self.flush()
         except PybpftoolError:
-            self.write("".join(held))
+            write("".join(held))
             raise
-        self.write("".join(held))
+        write("".join(held))
 
 
 def _write_all(stream: BinaryIO, text: str) -> None:

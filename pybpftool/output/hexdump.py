@@ -26,6 +26,19 @@ def block(data: Data) -> str:
     )
 
 
+def listing(data: Data) -> str:
+    """Bytes as lines of offset, sixteen bytes in pairs, and their characters (spec 2.11)."""
+    raw = bytes(data)
+    lines = []
+    for at in range(0, len(raw), 16):
+        row = raw[at : at + 16]
+        digits = "".join(row[pair : pair + 2].hex().ljust(4) + " " for pair in range(0, 16, 2))
+        text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
+        gap = " " if len(row) >= 8 else ""
+        lines.append(f"{at:07x}\t{digits}| {text[:8]}{gap}{text[8:]}\n")
+    return "".join(lines)
+
+
 def array(data: Data, pretty_end: str = "") -> str:
     """Bytes as the JSON array of strings ``["0x0f","0x00"]``.
 

@@ -73,6 +73,21 @@ DIFFERENCES = {
     "prog-graph": "prog graph draws the control flow of a program; bpftool has no such command.",
     "terminal": "At a terminal a dump of instructions has colours, and arrows from jumps to where "
     "they lead; in a pipe or file it has not.",
+    "run-contexts": "A raw tracepoint or syscall program runs on the context that it is given, and "
+    "what a syscall program left of it can be shown; bpftool asks the kernel for what these types "
+    "don't have, and fails.",
+    "run-outputs": "When what a program left cannot be written, the JSON document holds the error "
+    "beside the result; bpftool writes an object where a key should be.",
+    "run-unreadable": "A directory as data_in or ctx_in cannot be opened; bpftool runs the program "
+    "on nothing.",
+    "tracefs-says-so": "tracelog says that it may not mount tracefs; bpftool fails without a word, "
+    "and aborts in JSON mode.",
+    "streams-in-json": "tracelog stdout and stderr give an array of lines in JSON mode, and tell "
+    "errors; bpftool writes the text raw, and fails without a word.",
+    "profile-one-error": "profile tells in one sentence what is wrong with PROG; bpftool adds that "
+    "it failed to parse fd.",
+    "prog-top": "top shows which programs run, how often and how long; bpftool has no such "
+    "command.",
     "output-errors": "Output that cannot be written is an error; bpftool pays no attention.",
     "probe-cannot-tell": "A feature that the kernel refuses everyone to try is not called missing, "
     "and tracing is tried by way of tracepoints as well; bpftool says NOT available.",

@@ -133,6 +133,17 @@ def query_hint(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
     return mine, _with(theirs, err=err)
 
 
+def durations(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
+    """The time that a program ran is another one each time."""
+    pattern = r'(duration(?: \(average\))?"?: ?)\d+'
+    return tuple(_with(end, out=re.sub(pattern, r"\g<1>0", end.out)) for end in (mine, theirs))  # type: ignore[return-value]  # two of two
+
+
+def hints(words: Sequence[str], mine: Ended, theirs: Ended) -> Pair:
+    """See "hints" in ``differences``."""
+    return _with(mine, err=re.sub(r"^Hint: .*\n", "", mine.err, flags=re.M)), theirs
+
+
 # ------------------------------------------------------------------ older references
 
 
@@ -294,6 +305,8 @@ ALWAYS: list[Normaliser] = [
     stale_errno_of_batch,
     features_not_told,
     query_hint,
+    durations,
+    hints,
 ]
 OLD: list[Normaliser] = [
     orphans,

@@ -88,6 +88,12 @@ CASES = [
         """{"error":"failed to parse base BTF at '/nonexistent': -2"}\n""",
     ),
     Case(
+        "profile-one-error",
+        "prog profile id 4294967295 cycles",
+        err="Error: get by id (4294967295): No such file or directory\n",
+    ),
+    Case("prog-top", "prog top count x", err="Error: can't parse x as count\n"),
+    Case(
         "pop-without-keys",
         "map pop id {}",
         err="Error: a map of type hash has no next value to pop\n",

@@ -48,6 +48,15 @@ def test_many(form: str, text: bytes) -> None:
     assert out.getvalue() == text
 
 
+@pytest.mark.parametrize(
+    ("form", "texts"), [(PLAIN, (b"", b"onetwo")), (COMPACT, (b'["one","two"]', b""))]
+)
+def test_aside(form: str, texts: tuple[bytes, bytes]) -> None:
+    made, out, err = console(form)
+    made.show(Many(("one", "two"), str, aside=True))
+    assert (out.getvalue(), err.getvalue()) == texts
+
+
 @pytest.mark.parametrize(("form", "text"), [(PLAIN, b""), (COMPACT, b"[]"), (PRETTY, b"[]")])
 def test_many_of_none(form: str, text: bytes) -> None:
     made, out, _ = console(form)

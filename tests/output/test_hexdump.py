@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pybpftool.output.hexdump import Strides, array, block
+from pybpftool.output.hexdump import Strides, array, block, listing
 
 ROW = "00 01 02 03 04 05 06 07  08 09 0a 0b 0c 0d 0e 0f"
 
@@ -57,3 +57,21 @@ def test_strides_set_each_entry(entries: list[tuple[bytes, bytes]]) -> None:
     assert strides.fill_each(len(entries), (2, 1), (keys, 2), (values, 4)) == [
         f"{key[0]:02x} {key[1]:02x}: {value[3]:02x} {value[0]:02x}" for key, value in entries
     ]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", ""),
+        (b"a", "0000000\t61                                      | a\n"),
+        (b"a\x7f\x1f", "0000000\t617f 1f                                 | a..\n"),
+        (b"01234567", "0000000\t3031 3233 3435 3637                     | 01234567 \n"),
+        (
+            b"0123456789ABCDEF ~",
+            "0000000\t3031 3233 3435 3637 3839 4142 4344 4546 | 01234567 89ABCDEF\n"
+            "0000010\t207e                                    |  ~\n",
+        ),
+    ],
+)
+def test_listing(data: bytes, expected: str) -> None:
+    assert listing(data) == expected

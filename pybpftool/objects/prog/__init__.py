@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from ...command import HELP, IGNORE, NEEDS, WHAT, Command, Object, Place
 from ...errors import PybpftoolError, errno_status
-from ...places import FILE, PROG
-from . import attaching, dumping, listing
+from ...places import FILE, MAP, PROG, read_number, read_word
+from . import attaching, dumping, listing, profiling, running, top, tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,26 @@ def _read_path(words: Words, call: Call) -> str:
 
 
 _IMAGE = Place("FILE", _read_path)
+
+ATTACH_TYPE = Place(
+    "ATTACH_TYPE",
+    attaching.read_type,
+    definition="""\
+{ sk_msg_verdict | sk_skb_verdict | sk_skb_stream_verdict |
+                        sk_skb_stream_parser | flow_dissector }""",
+)
+STREAMED = Place(
+    "PROG", tracing.read_streamed, definition=PROG.definition, absent=tracing.no_program
+)
+METRIC = Place(
+    "METRIC",
+    read_word,
+    definition="{ cycles | instructions | l1d_loads | llc_misses | itlb_misses | dtlb_misses }",
+)
+SORT_KEY = Place(
+    "SORT_KEY", top.read_sort_key, definition="{ cpu | runs | average | id | name | type }"
+)
+FORMAT = Place("FORMAT", top.read_format, definition="{ csv | jsonl }")
 
 OBJECT = Object(
     "prog",
@@ -65,9 +85,88 @@ OBJECT = Object(
             status=errno_status(_EINVAL),
             extra=IGNORE,
         ),
+        Command(
+            "attach PROG ATTACH_TYPE [MAP]",
+            attaching.attach,
+            (PROG, ATTACH_TYPE, MAP),
+            words=3,
+            wrong=NEEDS,
+            status=attaching.INVALID,
+            extra=IGNORE,
+            access="write",
+        ),
+        Command(
+            "detach PROG ATTACH_TYPE [MAP]",
+            attaching.detach,
+            (PROG, ATTACH_TYPE, MAP),
+            words=3,
+            wrong=NEEDS,
+            status=attaching.INVALID,
+            extra=IGNORE,
+            access="write",
+        ),
+        Command(
+            """\
+run PROG \\
+                         data_in FILE \\
+                         [data_out FILE [data_size_out L]] \\
+                         [ctx_in FILE [ctx_out FILE [ctx_size_out M]]] \\
+                         [repeat N]""",
+            running.run,
+            (
+                PROG,
+                Place("data_in FILE", running.read_input),
+                Place("ctx_in FILE", running.read_input),
+                FILE,
+                Place("L", lambda words, call: read_number(words, "output data size")),
+                Place("M", lambda words, call: read_number(words, "output context size")),
+                Place("N", lambda words, call: read_number(words, "repeat number")),
+            ),
+            words=4,
+            wrong=NEEDS,
+            extra="expected no more arguments, 'data_in', 'data_out', 'data_size_out', 'ctx_in', "
+            "'ctx_out', 'ctx_size_out' or 'repeat', got: '{}'?".format,
+            clear=True,
+        ),
+        Command(
+            "profile PROG [duration DURATION] METRICs",
+            profiling.profile,
+            (
+                PROG,
+                Place("DURATION", profiling.read_duration),
+                Place("METRICs", profiling.read_metrics),
+            ),
+            words=3,
+            wrong=NEEDS,
+            status=attaching.INVALID,
+        ),
+        Command("tracelog", tracing.tracelog, words=(0,)),
+        Command(
+            "tracelog { stdout | stderr } PROG",
+            tracing.stream,
+            (STREAMED,),
+            words=1,
+            extra=HELP,
+        ),
+        Command(
+            """\
+top [interval SECONDS] [count N] [once] [sort SORT_KEY] \\
+                         [name NAME] [type TYPE] [pid PID] [FORMAT]""",
+            top.top,
+            (
+                Place("SECONDS", top.read_interval),
+                Place("N", top.read_count),
+                SORT_KEY,
+                Place("NAME", read_word),
+                Place("TYPE", top.read_prog_type),
+                Place("PID", top.read_pid),
+                FORMAT,
+            ),
+        ),
         Command("help"),
     ),
-    (PROG,),
-    options="{-f|--bpffs} | {-n|--nomount}",
+    (PROG, MAP, ATTACH_TYPE, METRIC, SORT_KEY, FORMAT),
+    options="{-f|--bpffs} | {-m|--mapcompat} | {-n|--nomount} |\n"
+    "                    {-L|--use-loader}",
     summary=__doc__ or "",
 )

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from pybpftool.command import COMPACT, PLAIN, Bulk
-from pybpftool.output import human
+from pybpftool.output import colours
 from pybpftool.output.emit import Console
 
 PIECES = [
@@ -52,7 +52,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, text: str = TEXT, form: str = PLAIN, 
 def arrows(*insns: str) -> list[str]:
     """The gutters of instructions that are numbered from 0."""
     lines = [f"{at:4}: {text}\n" for at, text in enumerate(insns)]
-    return [gutter.rstrip() for gutter in human._gutters(lines)]
+    return [gutter.rstrip() for gutter in colours._gutters(lines)]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_arrows(insns: list[str], drawn: list[str]) -> None:
 
 def test_arrows_stay_within_a_program() -> None:
     one = "   0: goto pc+1\n   1: nop\n   2: exit\n"
-    gutters = human._gutters(("30: xdp  tag 0\n" + one + "\n31: xdp  tag 0\n" + one).splitlines())
+    gutters = colours._gutters(("30: xdp  tag 0\n" + one + "\n31: xdp  tag 0\n" + one).splitlines())
     assert gutters[1:4] == gutters[6:9] != [""] * 3
 
 
