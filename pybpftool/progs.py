@@ -53,7 +53,9 @@ class FullNames:
             if info.btf_id != self._id:
                 self._btf = btf_of_id(info.btf_id)
                 self._id = info.btf_id
-            functions = read_functions(prog.arrays("func_info")["func_info"], info.func_info_rec_size)
+            functions = read_functions(
+                prog.arrays("func_info")["func_info"], info.func_info_rec_size
+            )
             first = next(iter(functions.values()), 0)
             if self._btf is None or self._btf.kind(first) != FUNC:
                 return None

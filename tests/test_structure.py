@@ -36,7 +36,8 @@ ROOMS = """
     cli         errors number command output sources places objects
 """
 """Each room and those it may import; within a room everything goes, but an object never imports
-another (the modules of an object that is a package may import each other).  Everyone may read the constants of the package itself."""
+another (the modules of an object that is a package may import each other).  Everyone may read the
+constants of the package itself."""
 
 THIRD_PARTY = {
     "capstone": ["insn/native.py"],

@@ -16,8 +16,7 @@ def draw(graph: str) -> str:
         done = subprocess.run(
             ["dot", "-Tsvg"],
             input=graph.encode("utf-8", "surrogateescape"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
         )
     except FileNotFoundError as error:
         raise PybpftoolError(
@@ -25,5 +24,7 @@ def draw(graph: str) -> str:
         ) from error
     if done.returncode:
         reason = done.stderr.decode("utf-8", "replace").partition("\n")[0]
-        raise PybpftoolError(f"can't draw the graph: {reason or f'dot ended with {done.returncode}'}")
+        raise PybpftoolError(
+            f"can't draw the graph: {reason or f'dot ended with {done.returncode}'}"
+        )
     return done.stdout.decode("utf-8", "surrogateescape")

@@ -42,8 +42,8 @@ DIFFERENCES = {
     "version": "version names pybpftool's own version beside the bpftool it speaks like, and what "
     "Python libraries add.",
     "help-ends-line": "The null that -j -h prints ends its line.",
-    "holders-from-proc": "The processes that hold a map or program are found in /proc, on every kernel; "
-    "bpftool has them only where it can load its iterator program, and was built with it.",
+    "holders-from-proc": "The processes that hold a map or program are found in /proc, on every "
+    "kernel; bpftool has them only where it can load its iterator program, and was built with it.",
     "own-functions": "In the graph of a program every function has its own prototype and lines of "
     "source, and a long jump (gotol) leads where it goes; bpftool gives all functions those of the "
     "first, and lets gotol lead to the next instruction.",

@@ -1,4 +1,4 @@
-"""``prog``: what is shown, dumped and pinned in plain, -j and -p, and every refusal, without root."""
+"""``prog``: what is shown, dumped and pinned, in every form, and every refusal, without root."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def types() -> tuple[bytes, bytes, bytes]:
     number = b.int("int", 4, signed=True)
     main = b.func(NAME, b.func_proto(number, [("ctx", b.ptr(0))]))
     second = b.func("second", b.func_proto(number))
-    lines = [(0, "\tx = \"1\";", 3, 5), (6, "return 2;", 9, 0)]
+    lines = [(0, '\tx = "1";', 3, 5), (6, "return 2;", 9, 0)]
     file = b.string("dir/file.c")
     info = [(slot, file, b.string(text), line << 10 | col) for slot, text, line, col in lines]
     return (
@@ -363,7 +363,8 @@ EXIT = "   0: (b7) r0 = 2\n   1: (95) exit\n"
         ),
         (
             "-p dump xlated id 30",
-            '[{\n        "disasm": "(b7) r0 = 2"\n    },{\n        "disasm": "(95) exit"\n    }\n]\n',
+            '[{\n        "disasm": "(b7) r0 = 2"\n    },'
+            '{\n        "disasm": "(95) exit"\n    }\n]\n',
         ),
         (
             "-j dump xlated name twin",

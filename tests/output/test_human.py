@@ -36,9 +36,7 @@ class Terminal(io.BytesIO):
         return True
 
 
-def shown(
-    monkeypatch: pytest.MonkeyPatch, text: str = TEXT, form: str = PLAIN, **env: str
-) -> str:
+def shown(monkeypatch: pytest.MonkeyPatch, text: str = TEXT, form: str = PLAIN, **env: str) -> str:
     """What a terminal gets of a dump in an environment of just these variables and TERM."""
     for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
