@@ -88,8 +88,8 @@ def map_info(fd: SupportsIndex) -> MapInfo:
 class ProgInfo:
     """struct bpf_prog_info without its arrays but one; ``load_time`` in ns since boot.
 
-    ``tag``: 8 bytes.  ``map_ids``: of the maps the program uses.  ``orphaned``: the device the program was loaded for is gone, and nothing
-    else is known of it.
+    ``tag``: 8 bytes.  ``map_ids``: of the maps the program uses.  ``orphaned``: the device the
+    program was loaded for is gone, and nothing else is known of it.
     """
 
     type: int

@@ -146,13 +146,11 @@ def _known(found: list[tuple[int, int]], places: dict[int, int]) -> Iterator[tup
 def _lane(lanes: list[bytearray], first: int, last: int, count: int) -> int | None:
     """The lane of an arrow from line ``first`` to ``last``, which it occupies; None if all are
     taken.  ``count``: lines in all."""
-    for number, lane in enumerate(lanes):
-        if not any(lane[first : last + 1]):
-            break
-    else:
-        if len(lanes) == _MOST_LANES:
-            return None
-        number = len(lanes)
+    free = (number for number, lane in enumerate(lanes) if not any(lane[first : last + 1]))
+    number = next(free, len(lanes))
+    if number == _MOST_LANES:
+        return None
+    if number == len(lanes):
         lanes.append(bytearray(count))
     lanes[number][first : last + 1] = b"\1" * (last + 1 - first)
     return number

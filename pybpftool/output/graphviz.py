@@ -16,8 +16,7 @@ def draw(graph: str) -> str:
         done = subprocess.run(
             ["dot", "-Tsvg"],
             input=graph.encode("utf-8", "surrogateescape"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
         )
     except FileNotFoundError as error:
         raise PybpftoolError(

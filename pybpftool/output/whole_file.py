@@ -14,8 +14,8 @@ class WholeFile:
     """What is written here appears under its name at ``keep``, and nowhere if that never comes.
 
     ``path``: the file to make or to replace; a link is followed, and the mode of a file that was
-    there before is kept.  ``mode``: of a new file, less the umask.  Devices and pipes cannot be replaced: they are written to at once.
-    OSError where nothing can be made in the directory.
+    there before is kept.  ``mode``: of a new file, less the umask.  Devices and pipes cannot be
+    replaced: they are written to at once.  OSError where nothing can be made in the directory.
 
     The file has no name until it is whole (O_TMPFILE, since Linux 3.11), so that not even SIGKILL
     leaves anything behind; file systems without that get a hidden name beside the path.

@@ -1,4 +1,4 @@
-"""``prog``: what is shown, dumped and pinned in plain, -j and -p, and every refusal, without root."""
+"""``prog``: what is shown, dumped and pinned, in every form, and every refusal, without root."""
 
 from __future__ import annotations
 
@@ -363,7 +363,8 @@ EXIT = "   0: (b7) r0 = 2\n   1: (95) exit\n"
         ),
         (
             "-p dump xlated id 30",
-            '[{\n        "disasm": "(b7) r0 = 2"\n    },{\n        "disasm": "(95) exit"\n    }\n]\n',
+            '[{\n        "disasm": "(b7) r0 = 2"\n    },'
+            '{\n        "disasm": "(95) exit"\n    }\n]\n',
         ),
         (
             "-j dump xlated name twin",

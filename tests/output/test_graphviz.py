@@ -20,7 +20,7 @@ def test_drawn() -> None:
 
 def test_no_graph() -> None:
     need(shutil.which("dot"), "needs dot, of Graphviz")
-    with pytest.raises(PybpftoolError, match="can't draw the graph: Error: .*syntax error"):
+    with pytest.raises(PybpftoolError, match=r"can't draw the graph: Error: .*syntax error"):
         draw("digraph {")
 
 
