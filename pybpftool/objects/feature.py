@@ -403,11 +403,12 @@ def _helper_for(prober: Prober, name: str, prog_types: list[str]) -> dict[str, V
 
 
 def _kfunc_for(prober: Prober, name: str, prog_types: list[str]) -> dict[str, Verdict]:
+    from ..btf.types import FUNC
     from ..probe import functions
     from ..probe.run import Verdict
 
     try:
-        found = functions.find_type(name, functions.FUNC)
+        found = functions.find_type(name, FUNC)
     except KernelError as error:
         reason = f"can't look for the function: {error.reason}"
         return dict.fromkeys(prog_types, Verdict(None, reason))

@@ -11,27 +11,25 @@ import errno
 import os
 import struct
 
+from ..btf.types import DECL_TAG, FUNC
 from ..errors import KernelError, during
+from ..insn import asm
+from ..insn.code import ADD, DW, W, encode
 from ..kernel import calls
 from ..kernel._abi import ffi
 from ..kernel.handles import Btf
 from ..kernel.syscall import Fd
 from ..kernel.words import ATTACH_TYPES, HELPERS, PROG_TYPES
 from . import tables
-from .run import NO, YES, Loader, Verdict, insn, numbers, side_by_side
+from .run import NO, YES, Loader, Verdict, numbers, side_by_side
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..insn.code import Insn
     from .run import Prober
 
-_CALL, _MOV_X, _MOV_K, _ADD_K, _EXIT = 0x85, 0xBF, 0xB7, 0x07, 0x95
-_ST_W, _STX_DW = 0x62, 0x7B
-_PSEUDO_KFUNC_CALL = 2
-
-FUNC, DECL_TAG = 12, 17
-"""Kinds of BTF types (linux/btf.h)."""
 
 _NO_HELPER = (b"unknown func ", b"program of this type cannot use helper ")
 _NO_OFFLOAD = (b"not supported by FW", b"unsupported function id")
@@ -89,10 +87,12 @@ def _called(prober: Prober, loader: Loader, number: int, refusals: tuple[bytes, 
     return YES if log else prober.judge(result)
 
 
-def _caller(prober: Prober, prog_type: str, fields: dict[str, int], *, call: bytes = b"") -> Loader:
-    code = (call or insn(_CALL)) + insn(_MOV_X, src=1) + insn(_EXIT)
+def _caller(
+    prober: Prober, prog_type: str, fields: dict[str, int], *, function: Insn | None = None
+) -> Loader:
+    code = [function or asm.call(0), asm.mov64_reg(0, 1), asm.exit_()]
     number = PROG_TYPES.index(prog_type)
-    return Loader(number, code, {**fields, "prog_ifindex": prober.ifindex})
+    return Loader(number, encode(code), {**fields, "prog_ifindex": prober.ifindex})
 
 
 # ------------------------------------------------------------------ types of the running kernel
@@ -109,17 +109,23 @@ def find_type(name: str, kind: int) -> tuple[int, Fd | None] | None:
     if len(raw) > 256:
         return None
     raw += bytes(-len(raw) % 8)
-    code = insn(_MOV_X, 6, 1)  # the context outlives the call in r6
-    for at in range(0, len(raw), 4):
-        word = struct.unpack_from("=i", raw, at)[0]
-        code += insn(_ST_W, 10, off=at - len(raw), imm=word)
-    code += insn(_MOV_X, 1, 10) + insn(_ADD_K, 1, imm=-len(raw))
-    code += insn(_MOV_K, 2, imm=raw.index(0) + 1) + insn(_MOV_K, 3, imm=kind) + insn(_MOV_K, 4)
-    code += insn(_CALL, imm=HELPERS.index("btf_find_by_name_kind"))
-    code += insn(_STX_DW, 6, 0) + insn(_MOV_K) + insn(_EXIT)
+    words = struct.unpack(f"={len(raw) // 4}i", raw)
+    code = [
+        asm.mov64_reg(6, 1),  # the context outlives the call in r6
+        *(asm.st(W, 10, 4 * at - len(raw), word) for at, word in enumerate(words)),
+        asm.mov64_reg(1, 10),
+        asm.alu64_imm(ADD, 1, -len(raw)),
+        asm.mov64_imm(2, raw.index(0) + 1),
+        asm.mov64_imm(3, kind),
+        asm.mov64_imm(4, 0),
+        asm.call(HELPERS.index("btf_find_by_name_kind")),
+        asm.stx(DW, 6, 0, 0),
+        asm.mov64_imm(0, 0),
+        asm.exit_(),
+    ]
     found = bytearray(8)
     number = PROG_TYPES.index("syscall")
-    with calls.prog_load(number, code, prog_flags=tables.BPF_F_SLEEPABLE) as program:
+    with calls.prog_load(number, encode(code), prog_flags=tables.BPF_F_SLEEPABLE) as program:
         calls.prog_test_run(program, ctx_in=found)
     result: int = struct.unpack("=q", found)[0]
     if result < 0:
@@ -158,7 +164,8 @@ def kfuncs(
     ``module``: the BTF of the module they are in, None for the kernel itself.
     """
     array = ffi.new("u32[2]", [0, module.fileno() if module else 0])
-    call = insn(_CALL, src=_PSEUDO_KFUNC_CALL, off=1 if module else 0)
+    function = asm.call_kernel(0)
+    function.off = 1 if module else 0  # the place of the module's BTF in fd_array
 
     def ask(prog_type: str) -> list[Verdict]:
         fields = target(prober, prog_type)
@@ -166,7 +173,7 @@ def kfuncs(
             return [fields] * len(ids)
         if module:
             fields = {**fields, "fd_array": int(ffi.cast("uintptr_t", array))}
-        loader = _caller(prober, prog_type, fields, call=call)
+        loader = _caller(prober, prog_type, fields, function=function)
         refusals = _NO_KFUNC if prog_type == "xdp" else (*_NO_KFUNC, _FOR_DEVICES)
         return [_called(prober, loader, number, refusals) for number in ids]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import struct
-import sys
 
 from ..errors import KernelError
+from ..insn.asm import exit_, mov64_imm
+from ..insn.code import Insn, encode
 from ..kernel import calls, syscall
 from ..kernel._abi import ffi
 from ..kernel.proc import page_size, read_text
@@ -33,8 +33,6 @@ LOG_SIZE = 4096
 _UNTOLD = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EINTR)
 """Refusals that say nothing about the feature, whoever asks."""
 
-_MOV, _EXIT = 0xB7, 0x95
-
 _NO_FD, _NO_ID = 0xFFFFFFFF, 0x7FFFFFFE
 """What no descriptor and no object has for a number."""
 
@@ -55,13 +53,9 @@ class Verdict:
 YES, NO = Verdict(True), Verdict(False)
 
 
-def insn(code: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> bytes:
-    """One instruction of 8 bytes in this machine's byte order.  Source: RFC 9669, section 3."""
-    registers = dst | src << 4 if sys.byteorder == "little" else dst << 4 | src
-    return struct.pack("=BBhi", code, registers, off, imm)
-
-
-_RETURN_0 = insn(_MOV) + insn(_EXIT)
+def returning(number: int) -> bytes:
+    """The smallest program: it returns ``number``."""
+    return encode([mov64_imm(0, number), exit_()])
 
 
 def side_by_side(function: Callable[[S], T], items: Sequence[S]) -> list[T]:
@@ -142,18 +136,22 @@ class Prober:
     def prog_type(self, word: str) -> Verdict:
         """Whether programs of a type (a word of the tables) load."""
         if self.ifindex:  # some devices refuse a program that returns 0
-            return self._load(word, insn(_MOV, imm=2) + insn(_EXIT), None)
+            return self._load(word, returning(2), None)
         ask = tables.PROG_TYPES[word]
-        verdict = self._load(word, _RETURN_0, ask)
+        verdict = self._load(word, returning(0), ask)
         for other in ask.instead:
             if verdict.known is None:
-                verdict = self._load(word, _RETURN_0, other)
+                verdict = self._load(word, returning(0), other)
         return verdict
 
     def misc(self, word: str) -> Verdict:
         """Whether a program that uses a feature of ``tables.MISC`` loads."""
         _, _, runs = tables.MISC[word]
-        code = b"".join(count * insn(code, dst, 0, off, imm) for count, code, dst, off, imm in runs)
+        code = encode(
+            insn
+            for count, *fields in runs
+            for insn in [Insn(fields[0], fields[1], 0, fields[2], fields[3])] * count
+        )
         return self._load("socket_filter", code, None)
 
     def _load(self, word: str, code: bytes, ask: Ask | None) -> Verdict:
@@ -198,7 +196,7 @@ class Prober:
         if hook.cmd == "PROG_LOAD":
             fields = {**hook.fields, "expected_attach_type": attach_type}
             ask = tables.Ask(hook.since, fields=fields, errno=hook.errno, says=hook.says)
-            return self._load(hook.prog_type, _RETURN_0, ask)
+            return self._load(hook.prog_type, returning(0), ask)
         if hook.cmd == "LINK_CREATE":
             return self._link(hook, ATTACH_TYPES.index(attach_type))
         fields = {
@@ -223,7 +221,9 @@ class Prober:
         at = int(ffi.cast("uintptr_t", root))
         cmd = lib.BPF_LINK_CREATE
         number = PROG_TYPES.index(hook.prog_type)
-        program, refused = calls.try_prog_load(number, _RETURN_0, expected_attach_type=attach_type)
+        program, refused = calls.try_prog_load(
+            number, returning(0), expected_attach_type=attach_type
+        )
         if program is None:
             return self.judge(-refused)
         attr = new_attr(cmd, prog_fd=program.fileno(), attach_type=attach_type)
@@ -286,20 +286,15 @@ def _storage_btf() -> bytes:
 
     [1] int, [2] struct bpf_spin_lock { int val; }, [3] the value.  Source: linux/btf.h.
     """
-    strings = b"\0bpf_spin_lock\0val\0value\0cnt\0l\0"
-    name = {word: strings.index(b"\0" + word + b"\0") + 1 for word in strings.split(b"\0") if word}
-    kind_int, kind_struct = 1 << 24, 4 << 24
-    types = struct.pack(
-        "=IIII III III III III III".replace(" ", ""),
-        *(0, kind_int, 4, 1 << 24 | 32),
-        *(name[b"bpf_spin_lock"], kind_struct | 1, 4),
-        *(name[b"val"], 1, 0),
-        *(name[b"value"], kind_struct | 2, 8),
-        *(name[b"cnt"], 1, 0),
-        *(name[b"l"], 2, 32),
-    )
-    size = len(types)
-    return struct.pack("=HBBIIIII", 0xEB9F, 1, 0, 24, 0, size, size, len(strings)) + types + strings
+    from ..btf.types import INT, STRUCT
+    from ..btf.writer import BtfWriter
+
+    btf = BtfWriter()
+    name = btf.string
+    btf.add_words((name("int"), INT << 24, 4, 1 << 24 | 32))
+    btf.add_words((name("bpf_spin_lock"), STRUCT << 24 | 1, 4, name("val"), 1, 0))
+    btf.add_words((name("value"), STRUCT << 24 | 2, 8, name("cnt"), 1, 0, name("l"), 2, 32))
+    return btf.blob()
 
 
 # ------------------------------------------------------------------ many loads

@@ -214,7 +214,8 @@ def names_of(prog: Prog) -> Names:
             if name == "__bpf_call_base":
                 base = int(address, 16)
     ksyms = memoryview(prog.arrays("jited_ksyms")["jited_ksyms"]).cast("Q")
-    return Names(helper_word, symbols.get, base, list(ksyms) if prog.info.nr_jited_ksyms else None)
+    jited = list(ksyms) if prog.info.nr_jited_ksyms else None
+    return Names(helper_word, symbols.get, lambda: base, jited)
 
 
 def check(both: Both, prog: Prog) -> None:

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from pybpftool.btf.types import FUNC
 from pybpftool.errors import BadData, KernelError
 from pybpftool.kernel.syscall import Fd
 from pybpftool.kernel.words import HELPERS, PROG_TYPES
 from pybpftool.probe import functions
-from pybpftool.probe.run import Prober, Verdict, insn
+from pybpftool.probe.run import Prober, Verdict
 from tests.probe.test_run import logs
 from tests.support.btf_builder import BtfBuilder
+from tests.support.live import insn
 from tests.support.tape import Tape, memory, new_fd
 
 REDIRECT = HELPERS.index("redirect")
@@ -109,7 +111,7 @@ def test_a_type_of_the_kernel() -> None:
         return new_fd()
 
     with Tape(("PROG_LOAD", load), ("PROG_TEST_RUN", finds(65895))):
-        assert functions.find_type("bpf_cast", functions.FUNC) == (65895, None)
+        assert functions.find_type("bpf_cast", FUNC) == (65895, None)
     code = [seen[0][at : at + 8] for at in range(0, len(seen[0]), 8)]
     stored = b"".join(each[4:] for each in code if each[0] == 0x62)
     assert stored == b"bpf_cast\0" + bytes(7)
@@ -119,22 +121,22 @@ def test_a_type_of_the_kernel() -> None:
 def test_a_type_of_a_module_comes_with_its_btf() -> None:
     fd = new_fd()
     with Tape(("PROG_LOAD", lambda arm: new_fd()), ("PROG_TEST_RUN", finds(fd << 32 | 77))):
-        found = functions.find_type("bpf_ct_release", functions.FUNC)
+        found = functions.find_type("bpf_ct_release", FUNC)
     assert found and found[0] == 77 and found[1] and found[1].fileno() == fd
     found[1].close()
 
 
 def test_a_type_that_is_not_there() -> None:
     with Tape(("PROG_LOAD", lambda arm: new_fd()), ("PROG_TEST_RUN", finds(-errno.ENOENT))):
-        assert functions.find_type("nope", functions.FUNC) is None
+        assert functions.find_type("nope", FUNC) is None
     with Tape():  # no name of the kernel is as long as that
-        assert functions.find_type("x" * 4096, functions.FUNC) is None
+        assert functions.find_type("x" * 4096, FUNC) is None
 
 
 def test_a_kernel_that_cannot_be_asked() -> None:
     with Tape(PROG_LOAD=-errno.EINVAL):
         with pytest.raises(KernelError):
-            functions.find_type("x", functions.FUNC)
+            functions.find_type("x", FUNC)
         verdict = functions.target(Prober(), "tracing")
     assert isinstance(verdict, Verdict) and verdict.known is None
     assert verdict.why == "can't look for btf_trace_sched_switch: Invalid argument"

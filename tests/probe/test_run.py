@@ -12,6 +12,7 @@ import pytest
 from pybpftool.btf.reader import read_btf
 from pybpftool.probe import run, tables
 from pybpftool.probe.run import Prober, side_by_side
+from tests.support.live import insn
 from tests.support.tape import Tape, memory, new_fd
 
 ENOTSUPP = 524
@@ -158,7 +159,7 @@ def test_an_interrupted_offer_is_made_again() -> None:
         assert loader.offer(1) == (-errno.EACCES, b"")
 
 
-insn_of_call = run.insn(0x85) + run.insn(0x95)
+insn_of_call = insn(0x85) + insn(0x95)
 
 
 def test_questions_about_a_device() -> None:
@@ -172,7 +173,7 @@ def test_questions_about_a_device() -> None:
         prober = Prober(ifindex=9)
         assert prober.prog_type("xdp").known is False
         assert prober.map_type("hash").known is False
-    assert seen == [(9, run.insn(0xB7, imm=2))]
+    assert seen == [(9, insn(0xB7, imm=2))]
 
 
 @pytest.mark.parametrize(
