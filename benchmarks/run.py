@@ -26,17 +26,32 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from pybpftool.kernel import calls  # noqa: E402 - found through the line above
+from pybpftool.insn.asm import (  # noqa: E402 - found through the line above
+    alu32_imm,
+    alu64_imm,
+    call,
+    exit_,
+    ld_map_fd,
+    ldx,
+    mov64_imm,
+    mov64_reg,
+    stx,
+)
+from pybpftool.insn.code import ADD, AND, DW, Insn, W, encode  # noqa: E402 - as above
+from pybpftool.kernel import calls  # noqa: E402 - as above
 from pybpftool.kernel.bpffs import mount_fs  # noqa: E402
 from tests.support.btf_builder import BtfBuilder  # noqa: E402
 
-HASH, LRU_HASH = 1, 9
+HASH, ARRAY, LRU_HASH = 1, 2, 9
+SCHED_CLS = 3
+KTIME_GET_NS = 5
+INSNS, PROGRAMS = 100_000, 500
 OURS = [str(Path(sys.executable).with_name("pybpftool"))]
 THEIRS = [os.environ.get("PYBPFTOOL_REFERENCE") or shutil.which("bpftool") or "bpftool"]
 VMLINUX = "/sys/kernel/btf/vmlinux"
@@ -194,6 +209,56 @@ def growth(directory: Path) -> str:
     return table(["entries", "ms", "ns an entry beyond start-up", "peak, MiB"], rows)
 
 
+def programs(directory: Path) -> str:
+    """Dumps of one large program, and the list of many small ones."""
+    large = directory / "large"
+    with calls.prog_load(SCHED_CLS, encode(_instructions(INSNS)), name="bench_large") as prog:
+        calls.obj_pin(prog, str(large))
+    dump = ["prog", "dump", "xlated", "pinned", str(large)]
+    rows = [
+        _compared(f"`{name}` of {INSNS:,} instructions", words, "4x")
+        for name, words in (
+            ("dump xlated", dump),
+            ("dump xlated … opcodes", [*dump, "opcodes"]),
+            ("-j … dump xlated", ["-j", *dump]),
+        )
+    ]
+    with ExitStack() as stack:
+        array = stack.enter_context(calls.map_create(ARRAY, 4, 4, 1, "bench_array"))
+        code = encode([ld_map_fd(1, array.fileno()), mov64_imm(0, 0), exit_()])
+        for number in range(PROGRAMS):
+            path = directory / f"prog{number}"
+            with calls.prog_load(SCHED_CLS, code, name="bench_small") as prog:
+                calls.obj_pin(prog, str(path))
+            stack.callback(path.unlink)
+        name = f"`prog list` with {PROGRAMS} programs"
+        rows.append(_compared(name, ["prog", "list"], "3x and start-up"))
+    large.unlink()
+    return table(["command", "ours, s", "bpftool, s", "our peak, MiB", "ratio", "at most"], rows)
+
+
+def _compared(name: str, words: Sequence[str], goal: str) -> list[str]:
+    row = Row(name, OURS + list(words), THEIRS + list(words), goal).measure(False)
+    *cells, _ = row.cells()
+    print(cells, flush=True)
+    return [*cells, f"**{1 / row.ratio:.1f}x**", goal]
+
+
+def _instructions(count: int) -> list[Insn]:
+    """A program of so many instructions that the verifier takes."""
+    mixed = [
+        alu64_imm(ADD, 0, 77),
+        mov64_reg(1, 0),
+        stx(DW, 10, 0, -8),
+        ldx(W, 2, 10, -8),
+        alu64_imm(ADD, 2, 1),
+        call(KTIME_GET_NS),
+        alu32_imm(AND, 0, 255),
+        mov64_imm(3, 9),
+    ]
+    return [mov64_imm(0, 0), *(mixed * (count // len(mixed) + 1))[: count - 2], exit_()]
+
+
 def start_up(directory: Path) -> str:
     rows = []
     bare = [sys.executable, "-c", "pass"]
@@ -330,6 +395,7 @@ def main() -> None:
             "types": types(directory),
             "one-type": one_type(directory),
             "asking": asking(directory),
+            "programs": programs(directory),
             "start-up": start_up(directory),
         }
     finally:

@@ -134,3 +134,27 @@ def test_capabilities(monkeypatch: pytest.MonkeyPatch) -> None:
 @needs_kernel
 def test_whoever_may_use_bpf_has_the_capability() -> None:
     assert proc.effective()("CAP_BPF")
+
+
+ALL, NO_SYSLOG, NOTHING = "000001ffffffffff", "000001fbffffffff", "0000000000000000"
+
+
+@pytest.mark.parametrize(
+    ("held", "level", "reason"),
+    [
+        (ALL, "0", None),
+        (ALL, "1", None),
+        (ALL, "2", "kernel.kptr_restrict is 2, which hides addresses from everyone"),
+        (NO_SYSLOG, "1", "this process lacks CAP_SYSLOG, and kernel.kptr_restrict is 1"),
+        (NO_SYSLOG, None, "this process lacks CAP_SYSLOG, and kernel.kptr_restrict is 0"),
+        (NOTHING, "2", "this process lacks CAP_BPF"),
+    ],
+)
+def test_why_code_is_hidden(
+    held: str, level: str | None, reason: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"/proc/self/status": f"CapEff:\t{held}\n"}
+    if level is not None:
+        files["/proc/sys/kernel/kptr_restrict"] = f"{level}\n"
+    monkeypatch.setattr(proc, "read_text", files.get)
+    assert proc.why_hidden() == reason

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
@@ -128,8 +129,27 @@ NEW = of(
 )
 
 
+def _prog_array(stack: ExitStack) -> Fd:
+    """A prog array that is open as long as ``stack``, and gone when that has ended.
+
+    To open and close one that no process holds any more, as lists do, makes some kernels keep it
+    for ever.
+    """
+    ids: list[int] = []
+
+    def wait() -> None:
+        deadline = time.monotonic() + 20
+        while ids and calls.map_next_id(ids[0] - 1) == ids[0] and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    stack.callback(wait)
+    array = stack.enter_context(calls.map_create(PROG_ARRAY, 4, 4, 4, full_name("tails")))
+    ids.append(calls.obj_id(array))
+    return array
+
+
 def _maps(stack: ExitStack) -> Sequence[Insn]:
-    progs = stack.enter_context(calls.map_create(PROG_ARRAY, 4, 4, 4, full_name("tails")))
+    progs = _prog_array(stack)
     array = stack.enter_context(calls.map_create(ARRAY, 4, 16, 1, full_name("array")))
     return (
         mov64_reg(6, 1),
@@ -271,37 +291,41 @@ def infos(source: Source) -> tuple[bytes, bytes, bytes]:
     return b.blob(), functions, lines
 
 
-def load(source: Source, name: str = "") -> Fd:
-    """The program in the kernel; skips the test where the kernel does not take such."""
-    with ExitStack() as stack:
-        fields: dict[str, object] = {}
-        if source.functions:
-            blob, functions, lines = infos(source)
-            btf = stack.enter_context(calls.btf_load(blob))
-            fields = {
-                "prog_btf_fd": btf.fileno(),
-                "func_info": functions,
-                "func_info_rec_size": 8,
-                "func_info_cnt": len(functions) // 8,
+def load(source: Source, stack: ExitStack, name: str = "") -> Fd:
+    """The program in the kernel; skips the test where the kernel does not take such.
+
+    ``stack`` keeps it, and what it uses, open.
+    """
+    fields: dict[str, object] = {}
+    if source.functions:
+        blob, functions, lines = infos(source)
+        btf = stack.enter_context(calls.btf_load(blob))
+        fields = {
+            "prog_btf_fd": btf.fileno(),
+            "func_info": functions,
+            "func_info_rec_size": 8,
+            "func_info_cnt": len(functions) // 8,
+        }
+        if lines:
+            fields |= {
+                "line_info": lines,
+                "line_info_rec_size": 16,
+                "line_info_cnt": len(lines) // 16,
             }
-            if lines:
-                fields |= {
-                    "line_info": lines,
-                    "line_info_rec_size": 16,
-                    "line_info_cnt": len(lines) // 16,
-                }
-        try:
-            return calls.prog_load(
+    try:
+        return stack.enter_context(
+            calls.prog_load(
                 PROG_TYPES.index(source.type),
                 encode(source.insns(stack)),
                 source.license,
                 name=full_name(name or source.name),
                 **fields,
             )
-        except KernelError as error:
-            if source.everywhere or error.errno not in LACKING:
-                raise
-            kernel_lacks(f"what the program {source.name} does", error.reason)
+        )
+    except KernelError as error:
+        if source.everywhere or error.errno not in LACKING:
+            raise
+        kernel_lacks(f"what the program {source.name} does", error.reason)
 
 
 class Loaded(NamedTuple):
@@ -322,7 +346,7 @@ def loaded(source: Source, directory: str, name: str = "") -> Iterator[Loaded]:
     """A program, pinned in ``directory``; ``name``: another than its own."""
     path = os.path.join(directory, f"p_{source.name}")
     with ExitStack() as stack:
-        fd = stack.enter_context(load(source, name))
+        fd = load(source, stack, name)
         calls.obj_pin(fd, path)
         stack.callback(os.unlink, path)
         yield Loaded(source, fd, Prog(fd).info, path)

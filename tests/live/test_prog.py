@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +23,7 @@ from tests.live.normalisers import SPOKEN, is_json
 from tests.live.programs import SOURCES, Function, Loaded, Source, loaded, of
 from tests.live.zoo import TOKEN, full_name
 from tests.support.btf_builder import BtfBuilder
+from tests.support.need import need
 from tests.support.run import Ended
 
 NAMES = list(SOURCES)
@@ -201,6 +205,24 @@ def test_file(image: str, both: Both, pins: str, tmp_path: Path) -> None:
                 path.unlink()
     assert left[:3] == left[3:]
     assert len(left[0][1]) > 16
+
+
+@pytest.mark.parametrize("image", ["xlated", "jited"])
+def test_without_the_right_to_see_addresses(image: str, both: Both, pins: str) -> None:
+    """Code whose addresses the kernel zeroed, and code that it keeps to itself."""
+    need(shutil.which("setpriv"), "needs setpriv, of util-linux")
+    if image == "jited" and "llvm" not in both.reference("version").out:
+        pytest.skip("the reference has no disassembler")
+    bare = ["setpriv", "--bounding-set=-syslog", "--inh-caps=-syslog"]
+    with loaded(SOURCES["functions"], pins) as prog:
+        words = ["prog", "dump", image, "id", str(prog.id)]
+        ends = [
+            subprocess.run([*bare, *tool, *words], capture_output=True, text=True)
+            for tool in ([sys.executable, "-m", "pybpftool"], [both.reference.path])
+        ]
+    mine, theirs = ends
+    assert re.sub("^Hint: .*\n", "", mine.stderr, flags=re.M) == theirs.stderr
+    assert (mine.stdout, mine.returncode) == (theirs.stdout, theirs.returncode)
 
 
 # ------------------------------------------------------------------ refusals
