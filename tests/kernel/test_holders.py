@@ -17,9 +17,15 @@ from tests.support.live import RETURN_0, needs_kernel
 def hold(*fds: Fd) -> subprocess.Popen[bytes]:
     """Another process that has the descriptors, and nothing to do until its input ends."""
     numbers = [fd.fileno() for fd in fds]
-    return subprocess.Popen(
-        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=numbers
+    child = subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=numbers,
     )
+    assert child.stdout
+    child.stdout.readline()  # from now on it goes by its own name
+    return child
 
 
 @pytest.fixture
