@@ -18,7 +18,7 @@ from tests.support.leaks import no_descriptors_left, no_objects_left
 from tests.support.need import need
 from tests.support.reference import Reference
 
-MOST_EMULATED = 48
+MOST_EMULATED = 20
 """Cases of one test that an emulated machine runs, unless the test is marked ``whole``.  The others
 have run on this very kernel's machine; what another kernel answers differently, every test sees."""
 
@@ -33,12 +33,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _too_many(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Takes out of ``items`` what goes beyond MOST_EMULATED, an even part of each test's cases."""
+    """Takes the ``native`` out of ``items``, and beyond MOST_EMULATED all but an even part."""
     cases: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        if not item.get_closest_marker("whole"):
-            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     left_out = set()
+    for item in items:
+        if item.get_closest_marker("native"):
+            left_out.add(item)
+        elif not item.get_closest_marker("whole"):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for each in cases.values():
         kept = {at * len(each) // MOST_EMULATED for at in range(MOST_EMULATED)}
         if len(each) > MOST_EMULATED:

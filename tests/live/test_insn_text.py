@@ -275,7 +275,11 @@ def test_what_was_encoded_comes_back(bpf: None) -> None:
         assert decode(prog.arrays("xlated_prog_insns")["xlated_prog_insns"]) == program
 
 
-@pytest.mark.parametrize("name", ["jumps", "memory", "atomic", "packet", "functions"])
+SLOW_PICTURES = [pytest.param(name, marks=pytest.mark.native) for name in ("jumps", "packet")]
+"""Programs of many blocks, before each of which the older reference reads all kernel symbols."""
+
+
+@pytest.mark.parametrize("name", ["memory", "atomic", "functions", *SLOW_PICTURES])
 def test_same_picture(name: str, both: Both) -> None:
     """Of an older reference only the edges, for the labels looked otherwise."""
     prog_type, insns = PROGRAMS[name]

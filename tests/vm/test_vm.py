@@ -36,7 +36,7 @@ def run_suites(series: str) -> Result:
         files = [Path(objects).resolve()]
         environment += [f"PYBPFTOOL_OBJECTS={files[0]}"]
     argv = ["env", *environment, "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    return run(kernel(series), argv + SUITES, timeout=600, files=files)
+    return run(kernel(series), argv + SUITES, timeout=900, files=files)
 
 
 def demand(machine_run: Callable[[], Result]) -> Result:
