@@ -30,6 +30,7 @@ ROOMS = """
     sources     errors btf kernel elf
     entries     errors number command output btf kernel sources
     probe       errors btf kernel sources
+    api         errors btf kernel sources entries
     places      errors number command kernel
     objects     errors number command output btf kernel sources entries probe places
     cli         errors number command output probe sources places objects
@@ -114,6 +115,7 @@ SLOW = frozenset(
 needs it."""
 
 OFF_THE_PATH = {
+    "api.py": "for programs that import the package, which are no command",
     "cli/complete.py": "asked by a shell, and loads click anyway",
     "cli/manpage.py": "makes the man pages, when the package is made",
     "kernel/abi_build.py": "makes _abi.py, when abi.h changes",

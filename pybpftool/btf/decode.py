@@ -6,9 +6,10 @@ read.  So a struct comes out as a dict display, filled from one ``struct.iter_un
 
 What becomes of each kind: a struct or union a dict of its members, those of a member without a name
 among them as in C; an array a list; an array of characters a str where it holds a printable C
-string; an enum its name, or the number where it has none; a bool, a float, an int of any width as
-such; a pointer its address; one CHAR a str; a DATASEC a dict of its variables; what has no values
-(void, functions) None.
+string; an enum its name, or the number where it has none; a bool, a float and an int of any width
+as such; a float wider than 64 bits its bits in hex (BTF does not tell the format); a pointer its
+address; one CHAR a str; a DATASEC a dict of its variables; what has no values (void, functions)
+None.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class _Source(_Text):
     # -------------------------------------------------------------- numbers
 
     def _number(self, owner: types.Type, number: types.Type, at: int, bits: int, end: int) -> None:
-        """``bits`` bits of a ``number`` (INT, ENUM, FLOAT) that ``owner`` has at bit ``at``."""
+        """``bits`` bits of a ``number`` (INT, ENUM) that ``owner`` has at bit ``at``."""
         self._within(owner, at + bits, end)
         self._weigh(bits // 4 + 1)
         form = "$"
@@ -135,7 +136,9 @@ class _Source(_Text):
         if code:
             self._scalar(type, at, end, code, type.size)
         elif type.size in (10, 12, 16):  # which of the wide formats it is, BTF does not say
-            self._number(type, type, at, 8 * type.size, end)
+            self._within(type, at + 8 * type.size, end)
+            self._weigh(2 * type.size)
+            self.hole(_Hole(self._column, at, bits=8 * type.size, form="hex($)"))
         else:
             self._nothing("")
 

@@ -16,7 +16,7 @@ from ._abi import ffi
 from .bpffs import dirname, is_bpffs, pinned_paths
 from .proc import fd_kind
 from .syscall import Fd, lib
-from .words import LINK_TYPES
+from .words import LINK_TYPES, MAP_TYPES, PROG_TYPES, word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +64,11 @@ class MapInfo:
 
     def __init__(self, raw: Any) -> None:
         _take(self, raw)
+
+    @property
+    def type_name(self) -> str:
+        """The type's word, or its number as text where none is known."""
+        return word(MAP_TYPES, self.type) or str(self.type)
 
 
 def map_info(fd: SupportsIndex) -> MapInfo:
@@ -113,6 +118,11 @@ class ProgInfo:
         _take(self, raw)
         self.tag = bytes(raw.tag)
         self.orphaned = orphaned
+
+    @property
+    def type_name(self) -> str:
+        """The type's word, or its number as text where none is known."""
+        return word(PROG_TYPES, self.type) or str(self.type)
 
 
 def prog_info(fd: SupportsIndex) -> ProgInfo:
