@@ -146,10 +146,10 @@ class _Source(_Text):
 
     def _composite(self, type: types.Composite, at: int, end: int, depth: int, level: int) -> None:
         self._literal("{")
-        self._members(type, at, end, depth, level)
+        self._named(type, at, end, depth, level)
         self._literal("}")
 
-    def _members(self, type: types.Composite, at: int, end: int, depth: int, level: int) -> None:
+    def _named(self, type: types.Composite, at: int, end: int, depth: int, level: int) -> None:
         inner_end = at + 8 * type.size
         self._within(type, inner_end, end)
         for member in type.members:
@@ -157,7 +157,7 @@ class _Source(_Text):
             found = self._type(self._btf.skip_modifiers(member.type_id, typedefs=True))
             if not member.name and isinstance(found, types.Composite):
                 self._enter(found.id, level + 1)
-                self._members(found, start // 8 * 8, inner_end, depth, level + 1)
+                self._named(found, start // 8 * 8, inner_end, depth, level + 1)
                 continue
             self._key(member.name, depth)
             if member.bitfield_size:

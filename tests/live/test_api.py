@@ -92,18 +92,14 @@ def test_per_cpu_values_are_lists(map: Made) -> None:
 @writes_types
 @pytest.mark.parametrize("map", [name for name in KINDS if name.startswith("t_")], indirect=True)
 def test_what_was_read_can_be_written(map: Made) -> None:
-    with (
-        pybpftool.open_map(id=map.id) as opened,
-        pybpftool.open_map(id=map.id, raw=True) as raw,
-    ):
-        entries = list(opened.items())
+    with pybpftool.open_map(id=map.id) as opened:
+        entries = sorted(opened.items(), key=repr)
         for key, value in entries:
             opened[key] = value
             assert key in opened
+        assert sorted(opened.items(), key=repr) == entries
         opened.update(entries)
-        assert list(opened.items()) == entries
-        if map.kind.name not in ("t_scalar", "t_arrays", "t_keytext"):
-            assert all(len(key) == map.kind.key for key in raw)
+        assert sorted(opened.items(), key=repr) == entries
 
 
 @writes_types
