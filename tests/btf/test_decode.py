@@ -7,6 +7,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -268,3 +269,20 @@ def test_like_the_slow_reader(data: st.DataObject) -> None:
     found = compile_reader(btf, model.type_id).many(blob, count, stride)
     expected = [slow(btf, model.type_id, blob[at * stride :] + bytes(16)) for at in range(count)]
     assert repr(found) == repr(expected)  # a nan is like another, and 1 is not True
+
+
+@little
+@pytest.mark.skipif(find_spec("pybpftool.btf.encode") is None, reason="values are not encoded yet")
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_what_was_read_can_be_written(data: st.DataObject) -> None:
+    from pybpftool.btf.encode import encode_value
+
+    b = BtfBuilder()
+    model = data.draw(models(b))
+    btf = read_btf(b.blob())
+    reader = compile_reader(btf, model.type_id)
+    value = reader.one(some_bytes(data.draw(st.integers(0, 2**32)), model.size))
+    written = encode_value(btf, model.type_id, value)
+    assert len(written) == model.size
+    assert repr(reader.one(written)) == repr(value)
