@@ -303,6 +303,10 @@ class _Text:
         literal = f"{newline(depth)}{quote(name)}: " if self._pretty else f"{quote(name)}:"
         self.say(literal)
 
+    def compiled(self) -> _Rows:
+        """The function that writes it."""
+        return _Rows(self.pieces)
+
     def typed(self, column: int, btf: Btf, id: int, size: int, depth: int) -> None:
         """A value of this type, read from the column."""
         self._btf = btf
@@ -344,16 +348,12 @@ class _Text:
 
         ``depth``: brackets open around it; ``level``: types it is nested in.
         """
+        self._enter(id, level)
         btf = self._btf
-        if level > MAX_DEPTH:
-            raise btf.bad(id, "is nested too deeply, or in itself")
-        self._nodes += 1
-        if self._nodes > _MOST_NODES:
-            raise btf.bad(id, f"is part of a value with more than {_MOST_NODES} parts")
         found = self._type(btf.skip_modifiers(id, typedefs=True))
         whole = at // 8 * 8  # only an INT can begin inside a byte
         if found.kind in NO_VALUE:
-            self._literal(quote(NO_VALUE[found.kind]))
+            self._nothing(NO_VALUE[found.kind])
         elif isinstance(found, types.Int):
             self._int(found, at, end)
         elif isinstance(found, types.Composite):
@@ -372,6 +372,14 @@ class _Text:
             assert isinstance(found, types.Reference)
             self._ptr(found, whole, end)
 
+    def _enter(self, id: int, level: int) -> None:
+        """Count a part of the value; BadData where there are too many, or too many in a row."""
+        if level > MAX_DEPTH:
+            raise self._btf.bad(id, "is nested too deeply, or in itself")
+        self._nodes += 1
+        if self._nodes > _MOST_NODES:
+            raise self._btf.bad(id, f"is part of a value with more than {_MOST_NODES} parts")
+
     def _type(self, type_id: int) -> types.Type:
         key = (id(self._btf), type_id)
         if key not in self._types:
@@ -381,6 +389,10 @@ class _Text:
     def _literal(self, text: str) -> None:
         self._weigh(len(text))
         self.say(text)
+
+    def _nothing(self, instead: str) -> None:
+        """What stands where no value can be."""
+        self._literal(quote(instead))
 
     def _key(self, name: str, depth: int) -> None:
         self._weigh(len(name) + (4 * depth if self._pretty else 0) + 4)
@@ -440,7 +452,7 @@ class _Text:
 
     def _enum(self, type: types.Enum, at: int, end: int) -> None:
         if type.size not in _SIGNED_CODES:
-            self._literal(quote(UNSUPPORTED))
+            self._nothing(UNSUPPORTED)
             return
         texts = self._enums.get((id(self._btf), type.id))
         if texts is None:
@@ -479,7 +491,7 @@ class _Text:
         elif type.size in (10, 12, 16):  # which of the wide formats it is, BTF does not say
             self._bits(type, at, 8 * type.size, end, quoted=True)
         else:
-            self._literal(quote(UNSUPPORTED))
+            self._nothing(UNSUPPORTED)
 
     def _composite(self, type: types.Composite, at: int, end: int, depth: int, level: int) -> None:
         inner_end = at + 8 * type.size
@@ -595,25 +607,32 @@ class _Text:
                 self._value(type.type_id, at + 8 * size * number, end, depth + 1, level + 1)
         else:
             rows, mask = self._elements(type, count, size, depth, level)
+            self._repeated(rows, at // 8, count, size, mask)
+        self._literal(ending)
 
-            def texts(data: bytes) -> str:
-                return ",".join(rows.texts(count, ((data, size),)))
+    def _repeated(self, rows: _Rows, at: int, count: int, size: int, mask: bytes) -> None:
+        """Elements of ``size`` bytes from byte ``at`` on, written by a function of their own.
 
-            if size:
-                total = size * count
-                hole = _Hole(
+        ``mask``: which bits of one element its text covers.
+        """
+
+        def texts(data: bytes) -> str:
+            return ",".join(rows.texts(count, ((data, size),)))
+
+        if size:
+            self.hole(
+                _Hole(
                     self._column,
-                    at // 8,
+                    at,
                     code="s",
-                    size=total,
+                    size=size * count,
                     form="%s($)",
                     objects=(texts,),
                     mask=mask * count,
                 )
-                self.hole(hole)
-            else:
-                self.say(texts(b""))
-        self._literal(ending)
+            )
+        else:
+            self.say(texts(b""))
 
     def _nests(self, element: int) -> bool:
         btf = self._btf
@@ -626,7 +645,7 @@ class _Text:
         """The compiled text of an array's elements, weighed ``count`` times, and its mask."""
         key = (id(self._btf), type.id, depth)
         if key not in self._arrays:
-            inner = _Text(
+            inner = self.__class__(
                 json=self._json, pretty=self._pretty, pointer=self._pointer, exact=self._exact
             )
             inner._types, inner._enums, inner._arrays = self._types, self._enums, self._arrays
@@ -636,7 +655,7 @@ class _Text:
             inner._value(type.type_id, 0, 8 * size, depth + 1, level + 1)
             self._nodes = inner._nodes
             mask = _covered(inner.pieces, size) if self._exact else b""
-            self._arrays[key] = _Rows(inner.pieces), inner.weight, mask
+            self._arrays[key] = inner.compiled(), inner.weight, mask
         rows, weight, mask = self._arrays[key]
         self._weigh(count * (weight + 1))
         return rows, mask
@@ -648,9 +667,9 @@ class _Text:
         printers: list[Printer] = []  # one, made when the first value is no string
 
         def text(data: bytes) -> str:
-            string = None if exact and data.rstrip(b"\0").find(0) >= 0 else _string(data)
+            string = None if exact and data.rstrip(b"\0").find(0) >= 0 else c_string(data)
             if string is not None:
-                return string
+                return quote(string) if '"' in string or "\\" in string else f'"{string}"'
             if not printers:
                 printers.append(compile_value(btf, element.id, json=json, pretty=False))
             return f"[{','.join(printers[0].many(data, count))}{ending}"
@@ -686,15 +705,13 @@ def _character_texts(json: bool) -> tuple[str, ...]:
     )
 
 
-def _string(data: bytes) -> str | None:
-    """The C string in a char array, quoted; None unless it ends and is printable throughout."""
+def c_string(data: bytes) -> str | None:
+    """The C string in a char array; None unless it ends and is printable ASCII throughout."""
     end = data.find(0)
     if end < 0:
         return None
     text = data[:end].decode("latin-1")
-    if not (text.isascii() and text.isprintable()):
-        return None
-    return quote(text) if '"' in text or "\\" in text else f'"{text}"'
+    return text if text.isascii() and text.isprintable() else None
 
 
 def _pointer_text(value: int) -> str:
@@ -823,19 +840,26 @@ class _Part:
             targets.append(f"({','.join(names)},)")
             for name, read in zip(names, reads, strict=True):
                 steps += read.take(name, fetched, bound)
-        text = " ".join(
-            ascii(piece)
-            if isinstance(piece, str)
-            else f"f'{{{_expression(piece, fetched[piece], bound)}}}'"
-            for piece in pieces
+        row = self._row(
+            [
+                piece if isinstance(piece, str) else (_expression(piece, fetched[piece], bound),)
+                for piece in pieces
+            ]
         )
         source = (
-            f"def texts(rows):\n return [{text} for {','.join(targets)} in rows {' '.join(steps)}]"
+            f"def texts(rows):\n return [{row} for {','.join(targets)} in rows {' '.join(steps)}]"
             if targets
-            else f"def texts(rows):\n return [{text}] * rows"
+            else f"def texts(rows):\n return [{row} for _ in range(rows)]"
         )
         exec(source, bound)  # noqa: S102 - made of ascii() literals and names made here
         self._function: Callable[[object], list[str]] = bound["texts"]  # type: ignore[assignment]  # the function just defined
+
+    @staticmethod
+    def _row(pieces: Iterable[str | tuple[str]]) -> str:
+        """The expression of a whole row: ``pieces`` are literals and, in tuples, expressions."""
+        return " ".join(
+            ascii(piece) if isinstance(piece, str) else f"f'{{{piece[0]}}}'" for piece in pieces
+        )
 
     def texts(
         self, count: int, columns: Sequence[tuple[Data, int]], texts: Sequence[Sequence[str]]
