@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
@@ -303,3 +304,9 @@ def test_types_are_those_of_the_documents(tmp_path: Path) -> None:
     told = re.findall(r'Revealed type is "(.*)"', done.stdout)
     assert told == ["pybpftool.api.Map", "int", "int | None"]
     assert 'Module has no attribute "no_such"' in done.stdout
+
+
+def test_no_module_takes_a_name_of_the_api() -> None:
+    """Once imported, a module of the package would stand where the function is looked for."""
+    modules = {module.name for module in iter_modules(pybpftool.__path__)}
+    assert not modules & set(pybpftool.__all__)

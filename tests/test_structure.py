@@ -31,12 +31,12 @@ ROOMS = """
     insn        errors
     sources     errors btf kernel elf
     entries     errors number command output btf kernel sources
-    progs       errors command btf kernel insn sources
+    identity    errors command btf kernel insn sources
     probe       errors btf kernel insn sources
     api         errors btf kernel sources entries
-    places      errors number command kernel progs
-    objects     errors number signals command output btf kernel insn sources entries probe progs \
-                places
+    places      errors number command kernel identity
+    objects     errors number signals command output btf kernel insn sources entries probe \
+                identity places
     cli         errors number command output probe sources places objects
 """
 """Each room and those it may import; within a room everything goes, but an object never imports
