@@ -367,6 +367,35 @@ def many(count: int) -> Iterator[None]:
             os.close(fd)
 
 
+ITERATE = """
+import sys, time
+import pybpftool
+with pybpftool.open_map(pinned=sys.argv[1], raw=sys.argv[2] == "bytes") as map:
+    begun = time.perf_counter()
+    count = sum(1 for key, value in map.items())
+    print(count / (time.perf_counter() - begun))
+"""
+
+
+def api(directory: Path) -> str:
+    """Entries a second that a program gets from ``items()``."""
+    rows = []
+    for what in ("values of types", "bytes"):
+        rates, memory = [], 0.0
+        for _ in range(RUNS):
+            argv = [sys.executable, "-c", ITERATE, str(directory / "bench_btf"), what]
+            with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+                assert process.stdout
+                rates.append(float(process.stdout.read()))
+                _, _, usage = os.wait4(process.pid, 0)
+                process.returncode = 0
+            memory = max(memory, usage.ru_maxrss / 1024)
+        rate = f"**{statistics.median(rates):,.0f}**"
+        rows.append([what, rate, f"{memory:.0f}", "300,000"])
+        print(rows[-1], flush=True)
+    return table(["`items()` as", "entries/s", "peak, MiB", "at least"], rows)
+
+
 def first_line(directory: Path) -> str:
     words = f"map dump pinned {directory / 'bench_btf'}"
     begun = time.perf_counter()
@@ -391,6 +420,7 @@ def main() -> None:
             "machine": machine,
             "dumps": dumps(directory, options.entries),
             "first-line": first_line(directory),
+            "api": api(directory),
             "growth": growth(directory),
             "types": types(directory),
             "one-type": one_type(directory),

@@ -100,7 +100,7 @@ def _progs(words: Words) -> list[Prog]:
         word = words.take()
         found = Prog.tagged(_tag(word))
     else:
-        from .progs import FullNames
+        from .identity import FullNames
 
         word = _name(words, PROG_NAME_MAX)
         found = Prog.named(word, FullNames())

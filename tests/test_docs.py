@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import doctest
 import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from pybpftool.kernel.handles import Map
 from tests.live.differences import DIFFERENCES
 from tests.support.need import need
 from tests.support.run import pybpftool
@@ -70,6 +73,27 @@ def test_walk_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             ended = pybpftool(*words)
             assert ended.status == 0
             assert _same(ended.err + ended.out) == _same(answer)
+    finally:
+        Path(place).unlink(missing_ok=True)
+
+
+def test_lines_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every ``>>>`` of docs/api.md, on a map of another name."""
+    need(os.geteuid() == 0 and os.path.ismount("/sys/fs/bpf"), "needs root and /sys/fs/bpf")
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "docs/api.md").read_text()
+    place = f"/sys/fs/bpf/api_{os.getpid()}"
+    argv = [sys.executable, "examples/typed_map.py", place]
+    subprocess.run(argv, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    try:
+        with Map.pinned(place) as map:
+            text = text.replace("/sys/fs/bpf/traffic", place)
+            text = text.replace('info.name == "traffic"', f"info.id == {map.info.id}")
+        lines = doctest.DocTestParser().get_doctest(text, {}, "api.md", "docs/api.md", 0)
+        assert len(lines.examples) > 10
+        told: list[str] = []
+        doctest.DocTestRunner().run(lines, out=told.append)
+        assert not told, "".join(told)
     finally:
         Path(place).unlink(missing_ok=True)
 

@@ -31,11 +31,12 @@ ROOMS = """
     insn        errors
     sources     errors btf kernel elf
     entries     errors number command output btf kernel sources
-    progs       errors command btf kernel insn sources
+    identity    errors command btf kernel insn sources
     probe       errors btf kernel insn sources
-    places      errors number command kernel progs
-    objects     errors number signals command output btf kernel insn sources entries probe progs \
-                places
+    api         errors btf kernel sources entries
+    places      errors number command kernel identity
+    objects     errors number signals command output btf kernel insn sources entries probe \
+                identity places
     cli         errors number command output probe sources places objects
 """
 """Each room and those it may import; within a room everything goes, but an object never imports
@@ -125,6 +126,7 @@ SLOW = frozenset(
 needs it."""
 
 OFF_THE_PATH = {
+    "api.py": "for programs that import the package, which are no command",
     "cli/complete.py": "asked by a shell, and loads click anyway",
     "cli/manpage.py": "makes the man pages, when the package is made",
     "output/colours.py": "for terminals alone, and loads rich anyway",

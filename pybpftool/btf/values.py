@@ -8,6 +8,10 @@ then serves one value as well as a million.  The source of that function holds n
 Two sets of rules (spec 3.9): *plain*, and *json*, whose text is always valid JSON.  Two layouts
 (spec 1.4): compact and pretty.  What bpftool leaves out with the rest of the entry (floating
 point, forward declarations, functions, void) is written here.
+
+The json rules are made *exact* where a text must give the same bytes again (``encode``): members
+without a name are laid open, of a union one member stands for all where one can, and what no field
+covers is told beside the text (``Printer.loose``).
 """
 
 from __future__ import annotations
@@ -40,6 +44,7 @@ _HOLES_PER_FUNCTION = 200
 _INLINE_ELEMENTS = 16  # longer arrays get a function of their own,
 _INLINE_BYTES = 128  # and so do larger ones of structs and arrays
 _MOST_NODES = 1 << 14
+_MOST_COMPARED = 1 << 24  # bytes of masks of a union's members
 _ROOM, _ROOM_PER_BYTE = 1 << 16, 1 << 12
 """Characters that a value may need: far above any honest type, far below what nested unions and
 arrays of nothing could ask for."""
@@ -49,13 +54,22 @@ arrays of nothing could ask for."""
 
 
 class Printer:
-    """Writes values of one type; made by ``compile_value``.  ``size``: bytes of one value."""
+    """Writes values of one type; made by ``compile_value``.
 
-    __slots__ = ("_rows", "size")
+    ``size``: bytes of one value.  ``loose``: a mask of as many, with the bits that the text does
+    not tell of (padding).
+    """
 
-    def __init__(self, rows: _Rows, size: int) -> None:
-        self._rows = rows
+    __slots__ = ("_pieces", "_rows", "size")
+
+    def __init__(self, pieces: Sequence[str | _Hole], size: int) -> None:
+        self._pieces = pieces
+        self._rows = _Rows(pieces)
         self.size = size
+
+    @property
+    def loose(self) -> bytes:
+        return bytes(byte ^ 0xFF for byte in _covered(self._pieces, self.size))
 
     def one(self, data: Data) -> str:
         """The text of the value at the start of ``data``; BadData if it is too short."""
@@ -107,18 +121,21 @@ def compile_value(
     pretty: bool,
     depth: int = 0,
     pointer: Pointer | None = None,
+    exact: bool = False,
 ) -> Printer:
     """The printer of a type's values.
 
     ``json``: the json rules, else the plain ones; ``pretty``: the layout (spec 1.4).
     ``depth``: JSON brackets already open around the value, which sets its indentation.
     ``pointer``: asked about pointers to functions (struct_ops).
-    BadData when the type contains itself, reaches beyond its own size, or is absurdly large.
+    ``exact``: the text must give the same bytes again (with ``json``).
+    BadData when the type contains itself, reaches beyond its own size, or is absurdly large; an
+    exact text also needs names that tell its fields apart.
     """
-    size = _size(btf, type_id)
-    text = _Text(json=json, pretty=pretty, pointer=pointer)
+    size = size_of_value(btf, type_id)
+    text = _Text(json=json, pretty=pretty, pointer=pointer, exact=exact)
     text.typed(0, btf, type_id, size, depth)
-    return Printer(_Rows(text.pieces), size)
+    return Printer(text.pieces, size)
 
 
 def compile_entries(
@@ -153,13 +170,13 @@ def compile_entries(
     inner = depth + 1 if head is None else depth + 2
     key_size = value_size = 0
     if key:
-        key_size = _size(*key)
+        key_size = size_of_value(*key)
         text.name("key", inner)
         text.typed(_KEY, *key, key_size, inner)
     if key and value:
         text.say(",")
     if value:
-        value_size = _size(*value)
+        value_size = size_of_value(*value)
         text.name("values" if cpus else "value", inner)
         if cpus:
             value_size = text.per_cpu(_VALUE, *value, value_size, cpus, inner)
@@ -171,8 +188,8 @@ def compile_entries(
     return Entries(_Rows(text.pieces), key_size, value_size)
 
 
-def _size(btf: Btf, id: int) -> int:
-    """Bytes of a value; none for what has no values."""
+def size_of_value(btf: Btf, id: int) -> int:
+    """Bytes of a value; 0 for what has no values.  BadData for a type made of itself."""
     at = id
     for _ in range(MAX_DEPTH):
         at = btf.skip_modifiers(at, typedefs=True)
@@ -182,7 +199,7 @@ def _size(btf: Btf, id: int) -> int:
             assert isinstance(holder, (types.Array, types.Var))
             at = holder.type_id
         else:
-            return 0 if kind in _NO_VALUE else btf.size_of(id)
+            return 0 if kind in NO_VALUE else btf.size_of(id)
     raise btf.bad(id, "refers to itself, or to too many types in a row")
 
 
@@ -195,9 +212,10 @@ class _Hole:
     It takes ``size`` bytes from byte ``at`` on, read by the struct ``code`` (``s`` for bytes), or,
     without a code, ``bits`` bits from bit ``at`` on.  In a column of texts it takes no bytes.
     ``form`` is the expression written there: ``$`` what was read, ``%s`` each of the ``objects``.
+    ``mask``: which bits of its bytes the text tells of, None for all.
     """
 
-    __slots__ = ("at", "bits", "code", "column", "form", "objects", "size")
+    __slots__ = ("at", "bits", "code", "column", "form", "mask", "objects", "size")
 
     def __init__(
         self,
@@ -209,6 +227,7 @@ class _Hole:
         bits: int = 0,
         form: str = "$",
         objects: tuple[object, ...] = (),
+        mask: bytes | None = None,
     ) -> None:
         self.column = column
         self.at = at
@@ -217,6 +236,7 @@ class _Hole:
         self.bits = bits
         self.form = form
         self.objects = objects
+        self.mask = mask
 
     @property
     def span(self) -> tuple[int, int]:
@@ -234,6 +254,7 @@ class _Text:
         "_btf",
         "_column",
         "_enums",
+        "_exact",
         "_json",
         "_nodes",
         "_pointer",
@@ -244,9 +265,12 @@ class _Text:
         "weight",
     )
 
-    def __init__(self, *, json: bool, pretty: bool, pointer: Pointer | None) -> None:
+    def __init__(
+        self, *, json: bool, pretty: bool, pointer: Pointer | None, exact: bool = False
+    ) -> None:
         self.pieces: list[str | _Hole] = []
         self.weight = 0
+        self._exact = exact
         self._json = json
         self._pretty = pretty
         self._pointer = pointer
@@ -255,7 +279,7 @@ class _Text:
         # What was made once for a type, by the identity of its Btf and its id.
         self._types: dict[tuple[int, int], types.Type] = {}
         self._enums: dict[tuple[int, int], dict[int, str]] = {}
-        self._arrays: dict[tuple[int, int, int], tuple[_Rows, int]] = {}
+        self._arrays: dict[tuple[int, int, int], tuple[_Rows, int, bytes]] = {}
         self._btf: Btf
         self._column = 0
 
@@ -278,6 +302,10 @@ class _Text:
         """A key, on a line of its own where the layout is pretty."""
         literal = f"{newline(depth)}{quote(name)}: " if self._pretty else f"{quote(name)}:"
         self.say(literal)
+
+    def compiled(self) -> _Rows:
+        """The function that writes it."""
+        return _Rows(self.pieces)
 
     def typed(self, column: int, btf: Btf, id: int, size: int, depth: int) -> None:
         """A value of this type, read from the column."""
@@ -320,16 +348,12 @@ class _Text:
 
         ``depth``: brackets open around it; ``level``: types it is nested in.
         """
+        self._enter(id, level)
         btf = self._btf
-        if level > MAX_DEPTH:
-            raise btf.bad(id, "is nested too deeply, or in itself")
-        self._nodes += 1
-        if self._nodes > _MOST_NODES:
-            raise btf.bad(id, f"is part of a value with more than {_MOST_NODES} parts")
         found = self._type(btf.skip_modifiers(id, typedefs=True))
         whole = at // 8 * 8  # only an INT can begin inside a byte
-        if found.kind in _NO_VALUE:
-            self._literal(quote(_NO_VALUE[found.kind]))
+        if found.kind in NO_VALUE:
+            self._nothing(NO_VALUE[found.kind])
         elif isinstance(found, types.Int):
             self._int(found, at, end)
         elif isinstance(found, types.Composite):
@@ -348,6 +372,14 @@ class _Text:
             assert isinstance(found, types.Reference)
             self._ptr(found, whole, end)
 
+    def _enter(self, id: int, level: int) -> None:
+        """Count a part of the value; BadData where there are too many, or too many in a row."""
+        if level > MAX_DEPTH:
+            raise self._btf.bad(id, "is nested too deeply, or in itself")
+        self._nodes += 1
+        if self._nodes > _MOST_NODES:
+            raise self._btf.bad(id, f"is part of a value with more than {_MOST_NODES} parts")
+
     def _type(self, type_id: int) -> types.Type:
         key = (id(self._btf), type_id)
         if key not in self._types:
@@ -357,6 +389,10 @@ class _Text:
     def _literal(self, text: str) -> None:
         self._weigh(len(text))
         self.say(text)
+
+    def _nothing(self, instead: str) -> None:
+        """What stands where no value can be."""
+        self._literal(quote(instead))
 
     def _key(self, name: str, depth: int) -> None:
         self._weigh(len(name) + (4 * depth if self._pretty else 0) + 4)
@@ -406,7 +442,8 @@ class _Text:
         elif type.encoding == types.CHAR:
             self._scalar(type, at, end, "B", 1, "%s[$]", _character_texts(self._json))
         elif type.encoding == types.BOOL:
-            self._scalar(type, at, end, "B", 1, "%s[$]", ("false", *["true"] * 255))
+            others = [str(code) for code in range(2, 256)] if self._exact else ["true"] * 254
+            self._scalar(type, at, end, "B", 1, "%s[$]", ("false", "true", *others))
         elif bits // 8 in _SIGNED_CODES:
             codes = _SIGNED_CODES if type.encoding & types.SIGNED else _UNSIGNED_CODES
             self._scalar(type, at, end, codes[bits // 8], bits // 8)
@@ -415,7 +452,7 @@ class _Text:
 
     def _enum(self, type: types.Enum, at: int, end: int) -> None:
         if type.size not in _SIGNED_CODES:
-            self._literal(quote(_UNSUPPORTED))
+            self._nothing(UNSUPPORTED)
             return
         texts = self._enums.get((id(self._btf), type.id))
         if texts is None:
@@ -446,27 +483,88 @@ class _Text:
 
     def _float(self, type: types.Float, at: int, end: int) -> None:
         code = {2: "e", 4: "f", 8: "d"}.get(type.size)
-        if code:
+        if code and self._exact:
+            whole = _UNSIGNED_CODES[type.size]
+            self._scalar(type, at, end, whole, type.size, "%s($)", _float_of_bits(code, whole))
+        elif code:
             self._scalar(type, at, end, code, type.size, "%s($)", _float_text(code))
         elif type.size in (10, 12, 16):  # which of the wide formats it is, BTF does not say
             self._bits(type, at, 8 * type.size, end, quoted=True)
         else:
-            self._literal(quote(_UNSUPPORTED))
+            self._nothing(UNSUPPORTED)
 
     def _composite(self, type: types.Composite, at: int, end: int, depth: int, level: int) -> None:
         inner_end = at + 8 * type.size
         self._within(type, inner_end, end)
         self._literal("{")
-        for number, member in enumerate(type.members):
-            if number:
-                self._literal(",")
-            self._key(member.name, depth + 1)
-            start = at + member.bits_offset
-            if member.bitfield_size:
-                self._bits(type, start, member.bitfield_size, inner_end)
-            else:
-                self._value(member.type_id, start, inner_end, depth + 1, level + 1)
+        if self._exact:
+            self._members(type, at, inner_end, depth, level, set())
+        else:
+            for number, member in enumerate(type.members):
+                if number:
+                    self._literal(",")
+                self._member(type, member, at, inner_end, depth, level)
         self._literal(closing("}", bool(type.members), self._pretty, depth))
+
+    def _member(
+        self,
+        type: types.Composite,
+        member: types.Member,
+        at: int,
+        end: int,
+        depth: int,
+        level: int,
+    ) -> None:
+        """A member of what begins at bit ``at``."""
+        self._key(member.name, depth + 1)
+        start = at + member.bits_offset
+        if member.bitfield_size:
+            self._bits(type, start, member.bitfield_size, end)
+        else:
+            self._value(member.type_id, start, end, depth + 1, level + 1)
+
+    def _members(
+        self, type: types.Composite, at: int, end: int, depth: int, level: int, names: set[str]
+    ) -> None:
+        """The members by exact rules; ``names``: those that stand in the same braces so far."""
+        if level > MAX_DEPTH:
+            raise self._btf.bad(type.id, "is nested too deeply, or in itself")
+        outer, self.pieces = self.pieces, []
+        texts: list[list[str | _Hole]] = []
+        for member in type.members:
+            start = at + member.bits_offset
+            inner = self._type(self._btf.skip_modifiers(member.type_id, typedefs=True))
+            if member.name or not isinstance(inner, types.Composite):
+                if member.name in names:
+                    raise self._btf.bad(type.id, f"has two members '{member.name}'")
+                names.add(member.name)
+                self._member(type, member, at, end, depth, level)
+            else:
+                self._within(inner, start + 8 * inner.size, end)
+                self._members(inner, start, end, depth, level + 1, names)
+            if self.pieces:
+                texts.append(self.pieces)
+            self.pieces = []
+        if type.kind == types.UNION and len(texts) > 1:
+            texts = self._chosen(type, texts, end // 8)
+        self.pieces = outer
+        for number, text in enumerate(texts):
+            if number:
+                self.say(",")
+            self.pieces += text
+
+    def _chosen(
+        self, type: types.Composite, texts: list[list[str | _Hole]], size: int
+    ) -> list[list[str | _Hole]]:
+        """The first member of a union that tells of all bits of all, or else all of them."""
+        if len(texts) * size > _MOST_COMPARED:
+            raise self._btf.bad(type.id, "has more members than can be compared")
+        masks = [int.from_bytes(_covered(text, size), "little") for text in texts]
+        whole = 0
+        for mask in masks:
+            whole |= mask
+        full = [text for text, mask in zip(texts, masks, strict=True) if mask == whole]
+        return full[:1] or texts
 
     def _var(self, type: types.Var, at: int, end: int, depth: int, level: int) -> None:
         self._literal("{")
@@ -490,14 +588,14 @@ class _Text:
     def _array(self, type: types.Array, at: int, end: int, depth: int, level: int) -> None:
         btf = self._btf
         count = type.nr_elems
-        size = _size(btf, type.type_id)
+        size = size_of_value(btf, type.type_id)
         self._within(type, at + 8 * size * count, end)
         if not count:
             self._literal("[]")
             return
         ending = closing("]", True, self._pretty, depth)
         element = btf.type(btf.skip_modifiers(type.type_id))
-        if _is_character(element):
+        if is_character(element):
             self._characters(element, at, count, ending)
             return
         self._literal("[")
@@ -508,52 +606,70 @@ class _Text:
                     self._literal(",")
                 self._value(type.type_id, at + 8 * size * number, end, depth + 1, level + 1)
         else:
-            rows = self._elements(type, count, size, depth, level)
-
-            def texts(data: bytes) -> str:
-                return ",".join(rows.texts(count, ((data, size),)))
-
-            if size:
-                total = size * count
-                hole = _Hole(
-                    self._column, at // 8, code="s", size=total, form="%s($)", objects=(texts,)
-                )
-                self.hole(hole)
-            else:
-                self.say(texts(b""))
+            rows, mask = self._elements(type, count, size, depth, level)
+            self._repeated(rows, at // 8, count, size, mask)
         self._literal(ending)
+
+    def _repeated(self, rows: _Rows, at: int, count: int, size: int, mask: bytes) -> None:
+        """Elements of ``size`` bytes from byte ``at`` on, written by a function of their own.
+
+        ``mask``: which bits of one element its text covers.
+        """
+
+        def texts(data: bytes) -> str:
+            return ",".join(rows.texts(count, ((data, size),)))
+
+        if size:
+            self.hole(
+                _Hole(
+                    self._column,
+                    at,
+                    code="s",
+                    size=size * count,
+                    form="%s($)",
+                    objects=(texts,),
+                    mask=mask * count,
+                )
+            )
+        else:
+            self.say(texts(b""))
 
     def _nests(self, element: int) -> bool:
         btf = self._btf
         kind = btf.kind(btf.skip_modifiers(element, typedefs=True))
         return kind in (types.ARRAY, types.STRUCT, types.UNION, types.VAR, types.DATASEC)
 
-    def _elements(self, type: types.Array, count: int, size: int, depth: int, level: int) -> _Rows:
-        """The compiled text of an array's elements, weighed ``count`` times."""
+    def _elements(
+        self, type: types.Array, count: int, size: int, depth: int, level: int
+    ) -> tuple[_Rows, bytes]:
+        """The compiled text of an array's elements, weighed ``count`` times, and its mask."""
         key = (id(self._btf), type.id, depth)
         if key not in self._arrays:
-            inner = _Text(json=self._json, pretty=self._pretty, pointer=self._pointer)
+            inner = self.__class__(
+                json=self._json, pretty=self._pretty, pointer=self._pointer, exact=self._exact
+            )
             inner._types, inner._enums, inner._arrays = self._types, self._enums, self._arrays
             inner._btf = self._btf
             inner._nodes = self._nodes
             inner._room += _ROOM_PER_BYTE * size
             inner._value(type.type_id, 0, 8 * size, depth + 1, level + 1)
             self._nodes = inner._nodes
-            self._arrays[key] = _Rows(inner.pieces), inner.weight
-        rows, weight = self._arrays[key]
+            mask = _covered(inner.pieces, size) if self._exact else b""
+            self._arrays[key] = inner.compiled(), inner.weight, mask
+        rows, weight, mask = self._arrays[key]
         self._weigh(count * (weight + 1))
-        return rows
+        return rows, mask
 
     def _characters(self, element: types.Type, at: int, count: int, ending: str) -> None:
         """An array of characters: a string if it holds one, else its elements."""
         self._weigh(9 * count)
-        btf, json = self._btf, self._json
+        btf, json, exact = self._btf, self._json, self._exact
         printers: list[Printer] = []  # one, made when the first value is no string
 
         def text(data: bytes) -> str:
-            string = _string(data)
+            string = None if exact and data.rstrip(b"\0").find(0) >= 0 else c_string(data)
             if string is not None:
-                return string
+                return quote(string) if '"' in string or "\\" in string else f'"{string}"'
             if not printers:
                 printers.append(compile_value(btf, element.id, json=json, pretty=False))
             return f"[{','.join(printers[0].many(data, count))}{ending}"
@@ -562,18 +678,18 @@ class _Text:
         self.hole(hole)
 
 
-_UNSUPPORTED = "(unsupported-kind)"
-_NO_VALUE = {
+UNSUPPORTED = "(unsupported-kind)"
+NO_VALUE = {
     types.VOID: "(unknown)",
     types.FWD: "(fwd-kind-invalid)",
-    types.FUNC: _UNSUPPORTED,
-    types.FUNC_PROTO: _UNSUPPORTED,
-    types.DECL_TAG: _UNSUPPORTED,
+    types.FUNC: UNSUPPORTED,
+    types.FUNC_PROTO: UNSUPPORTED,
+    types.DECL_TAG: UNSUPPORTED,
 }
 """What stands where a value of such a type should."""
 
 
-def _is_character(type: types.Type) -> bool:
+def is_character(type: types.Type) -> bool:
     return (
         isinstance(type, types.Int)
         and type.size == 1
@@ -589,19 +705,30 @@ def _character_texts(json: bool) -> tuple[str, ...]:
     )
 
 
-def _string(data: bytes) -> str | None:
-    """The C string in a char array, quoted; None unless it ends and is printable throughout."""
+def c_string(data: bytes) -> str | None:
+    """The C string in a char array; None unless it ends and is printable ASCII throughout."""
     end = data.find(0)
     if end < 0:
         return None
     text = data[:end].decode("latin-1")
-    if not (text.isascii() and text.isprintable()):
-        return None
-    return quote(text) if '"' in text or "\\" in text else f'"{text}"'
+    return text if text.isascii() and text.isprintable() else None
 
 
 def _pointer_text(value: int) -> str:
     return f'"{value:#x}"' if value else '"(nil)"'
+
+
+def _float_of_bits(code: str, whole: str) -> Callable[[int], str]:
+    """Floats from their bits; a NaN that is not the usual one shows these."""
+    text, pack, unpack = _float_text(code), Struct(_MARK + whole).pack, Struct(_MARK + code).unpack
+    usual = Struct(_MARK + code).pack(float("nan"))
+
+    def exact(bits: int) -> str:
+        data = pack(bits)
+        (value,) = unpack(data)
+        return text(value) if value == value or data == usual else f'"{bits:#x}"'
+
+    return exact
 
 
 def _float_text(code: str) -> Callable[[float], str]:
@@ -624,6 +751,23 @@ def _float_text(code: str) -> Callable[[float], str]:
         return repr(float(f"{value:.9g}"))
 
     return text
+
+
+def _covered(pieces: Sequence[str | _Hole], size: int) -> bytes:
+    """The bits of a value of ``size`` bytes that its text tells of, as a mask."""
+    mask = bytearray(size)
+    for hole in pieces:
+        if isinstance(hole, str):
+            continue
+        start, end = hole.span
+        if hole.code:
+            told = hole.mask if hole.mask is not None else b"\xff" * (end - start)
+        else:
+            bits = (1 << hole.bits) - 1 << _shift(hole, start, end)
+            told = bits.to_bytes(end - start, _ORDER)
+        old = int.from_bytes(mask[start:end], _ORDER)
+        mask[start:end] = (old | int.from_bytes(told, _ORDER)).to_bytes(end - start, _ORDER)
+    return bytes(mask)
 
 
 # ------------------------------------------------------------------ from holes to functions
@@ -696,19 +840,26 @@ class _Part:
             targets.append(f"({','.join(names)},)")
             for name, read in zip(names, reads, strict=True):
                 steps += read.take(name, fetched, bound)
-        text = " ".join(
-            ascii(piece)
-            if isinstance(piece, str)
-            else f"f'{{{_expression(piece, fetched[piece], bound)}}}'"
-            for piece in pieces
+        row = self._row(
+            [
+                piece if isinstance(piece, str) else (_expression(piece, fetched[piece], bound),)
+                for piece in pieces
+            ]
         )
         source = (
-            f"def texts(rows):\n return [{text} for {','.join(targets)} in rows {' '.join(steps)}]"
+            f"def texts(rows):\n return [{row} for {','.join(targets)} in rows {' '.join(steps)}]"
             if targets
-            else f"def texts(rows):\n return [{text}] * rows"
+            else f"def texts(rows):\n return [{row} for _ in range(rows)]"
         )
         exec(source, bound)  # noqa: S102 - made of ascii() literals and names made here
         self._function: Callable[[object], list[str]] = bound["texts"]  # type: ignore[assignment]  # the function just defined
+
+    @staticmethod
+    def _row(pieces: Iterable[str | tuple[str]]) -> str:
+        """The expression of a whole row: ``pieces`` are literals and, in tuples, expressions."""
+        return " ".join(
+            ascii(piece) if isinstance(piece, str) else f"f'{{{piece[0]}}}'" for piece in pieces
+        )
 
     def texts(
         self, count: int, columns: Sequence[tuple[Data, int]], texts: Sequence[Sequence[str]]
@@ -823,8 +974,12 @@ def _format(reads: Sequence[_Read]) -> str:
 
 def _shifted(hole: _Hole, name: str, start: int, end: int) -> str:
     """The bits of a hole out of the number that the bytes ``start`` to ``end`` are."""
-    shift = hole.at - 8 * start if _MARK == "<" else 8 * end - hole.at - hole.bits
-    return f"{name}>>{shift}&{(1 << hole.bits) - 1:#x}"
+    return f"{name}>>{_shift(hole, start, end)}&{(1 << hole.bits) - 1:#x}"
+
+
+def _shift(hole: _Hole, start: int, end: int) -> int:
+    """How far its bits are from the low end of the number that those bytes are."""
+    return hole.at - 8 * start if _MARK == "<" else 8 * end - hole.at - hole.bits
 
 
 def _expression(hole: _Hole, name: str, bound: dict[str, object]) -> str:

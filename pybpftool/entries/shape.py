@@ -54,10 +54,7 @@ class Shape:
     @classmethod
     def of(cls, info: MapInfo) -> Shape:
         """The shape of a map the kernel told about."""
-        from ..kernel.words import map_type_word
-
-        word = map_type_word(info.type) or str(info.type)
-        return cls(word, info.key_size, info.value_size, info.max_entries)
+        return cls(info.type_name, info.key_size, info.value_size, info.max_entries)
 
     def values(self, data: bytes | memoryview) -> Sequence[bytes | memoryview]:
         """The value, or each CPU's value, in the bytes the kernel handed over."""

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 class TypedEntries:
     """Key and value types of a map: (Btf, type id) each, the key's None where it has none."""
 
-    __slots__ = ("_key", "_value")
+    __slots__ = ("key", "value")
 
     def __init__(self, key: tuple[Btf, int] | None, value: tuple[Btf, int]) -> None:
-        self._key = key
-        self._value = value
+        self.key = key
+        self.value = value
 
     def printer(
         self, shape: Shape, *, json: bool, pretty: bool, depth: int, headed: bool = False
@@ -32,8 +32,8 @@ class TypedEntries:
         printed here is its ``formatted`` (spec 3.6).
         """
         return compile_entries(
-            self._key,
-            self._value,
+            self.key,
+            self.value,
             json=json,
             pretty=pretty,
             depth=depth,

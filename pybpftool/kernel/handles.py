@@ -17,7 +17,7 @@ from ._abi import ffi
 from .bpffs import dirname, is_bpffs, pinned_paths
 from .proc import fd_kind
 from .syscall import Fd, lib
-from .words import LINK_TYPES
+from .words import LINK_TYPES, MAP_TYPES, PROG_TYPES, word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +77,11 @@ class MapInfo:
     def __init__(self, raw: Any) -> None:
         _take(self, raw)
 
+    @property
+    def type_name(self) -> str:
+        """The type's word, or its number as text where none is known."""
+        return word(MAP_TYPES, self.type) or str(self.type)
+
 
 def map_info(fd: SupportsIndex) -> MapInfo:
     """What the kernel tells of the map ``fd``."""
@@ -126,6 +131,11 @@ class ProgInfo:
         self.tag = bytes(raw.tag)
         self.map_ids = map_ids
         self.orphaned = orphaned
+
+    @property
+    def type_name(self) -> str:
+        """The type's word, or its number as text where none is known."""
+        return word(PROG_TYPES, self.type) or str(self.type)
 
 
 _MAPS_EXPECTED = 64

@@ -21,9 +21,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
-    from typing import Any, SupportsIndex
+    from typing import Any, SupportsIndex, TypeAlias
 
     from .handles import Map
+    from .ringbuf import RingReader
+
+    Reader: TypeAlias = "PerfReader | RingReader"
 
 PERF_RECORD_LOST, PERF_RECORD_SAMPLE = 2, 9
 
@@ -239,17 +242,28 @@ def events(
         places = [(each, each) for each in online_cpus() if each < most]
     else:
         places = [(cpu, index)]
-    found = _until_stopped(map, places, warn)
+    return until_stopped(lambda: _reader(map, places), warn)
+
+
+def until_stopped(
+    open_reader: Callable[[], Reader], warn: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    """What a reader reads, until SIGINT, SIGHUP or SIGTERM.
+
+    ``open_reader``: called before this returns, when the signals are taken care of already.
+    ``warn`` is told ``Stopping...`` when a signal ends it.
+    """
+    found = _until_stopped(open_reader, warn)
     next(found)
     return found
 
 
 def _until_stopped(
-    map: Map, places: list[tuple[int, int]], warn: Callable[[str], None]
+    open_reader: Callable[[], Reader], warn: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
-    """``events``, after a first, empty one when all is set up."""
+    """The same, after a first, empty one when all is set up."""
     # Whoever sees the first event taken may send the signal: be ready for it before.
-    with Stopping(told=lambda: warn("Stopping...")) as stopping, _reader(map, places) as reader:
+    with Stopping(told=lambda: warn("Stopping...")) as stopping, open_reader() as reader:
         yield {}
         while not stopping.stopped:
             yield from reader.wait(_PATIENCE)

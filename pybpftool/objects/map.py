@@ -29,7 +29,7 @@ from ..entries.read import read
 from ..entries.render import entry_printer
 from ..entries.shape import Shape
 from ..entries.words import read_bytes
-from ..errors import KernelError, Misuse, PybpftoolError, during, errno_status
+from ..errors import BadData, KernelError, Misuse, PybpftoolError, during, errno_status
 from ..kernel.calls import BPF_F_RDONLY
 from ..output.emit import told
 from ..output.hexdump import block
@@ -40,6 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..btf.decode import Reader
     from ..command import Call, Options, Record, Words
     from ..entries.render import EntryPrinter
     from ..entries.typed import TypedEntries
@@ -537,23 +538,64 @@ def _document(
 
 
 def event_pipe(
-    options: Options, map: Map, cpu: int | None = None, index: int | None = None
+    options: Options,
+    map: Map,
+    cpu: int | None = None,
+    index: int | None = None,
+    type: str | None = None,
+    file: str | None = None,
 ) -> Many:
-    """Read events that BPF programs send through a perf event array, until interrupted.
+    """Read events that BPF programs send through a perf event array or ring buffer, until
+    interrupted.
 
-    By default events of all CPUs are read; ``cpu N index M`` takes those of one CPU, through
-    that index of the map.
+    Of a perf event array events of all CPUs are read by default; cpu N index M takes those of one
+    CPU, through that index of the map.  A record of a ring buffer goes to one reader only: what is
+    read here is taken from the program that would read it otherwise.
+
+    With type the bytes of each event are shown as a value of that type, and every event is one
+    line of JSON.  The type is looked up in the BTF of FILE, or in that of the map, of the programs
+    that use it and of the kernel.
     """
-    from ..kernel.perf import events
+    from ..kernel import perf, ringbuf
 
+    ring = Shape.of(map.info).type == "ringbuf"
     if (cpu is None) != (index is None):
         raise PybpftoolError("cpu and index must be specified together")
-    return Many(events(map, cpu, index, options.warn), _event, flush=True)
+    if ring and cpu is not None:
+        raise PybpftoolError("a ring buffer is one for all CPUs: it has no cpu and index")
+    reader = _event_reader(options, map, type, file)
+    found = (
+        ringbuf.events(map, options.warn) if ring else perf.events(map, cpu, index, options.warn)
+    )
+    if reader is None:
+        return Many(found, _ring_record if ring else _event, flush=True)
+    from ..entries.events import typed_events
+
+    return Many(typed_events(found, reader), _json_line, flush=True)
 
 
-def _read_perf_map(words: Words, call: Call) -> Map:
+def _event_reader(options: Options, map: Map, type: str | None, file: str | None) -> Reader | None:
+    if type is None:
+        if file is not None:
+            raise PybpftoolError("file is where to look a type up: it needs 'type NAME'")
+        return None
+    from ..entries.events import event_reader
+    from ..sources import btf_of_file
+
+    if file is None:
+        return event_reader(map, type)
+    what = f"failed to load BTF from {file}"
+    try:
+        with during(what):
+            btf = btf_of_file(file, options.base_btf)
+    except BadData as error:
+        raise PybpftoolError(f"{what}: {error}") from error
+    return event_reader(map, type, btf)
+
+
+def _read_event_map(words: Words, call: Call) -> Map:
     opened: Map = MAP.read(words, call)
-    if Shape.of(opened.info).type != "perf_event_array":
+    if Shape.of(opened.info).type not in ("perf_event_array", "ringbuf"):
         raise PybpftoolError("map is not a perf event array")
     return opened
 
@@ -582,6 +624,16 @@ def _event(record: Record) -> str:
     return f"unknown event type={record['type']} size={record['size']}\n"
 
 
+def _ring_record(record: Record) -> str:
+    """A record of a ring buffer."""
+    data = bytes(record["data"])
+    return f"== {len(data)} bytes =====\n{block(data)}\n"
+
+
+def _json_line(record: Record) -> str:
+    return dumps(record) + "\n"
+
+
 _SAMPLE = 9
 """PERF_RECORD_SAMPLE (uapi/linux/perf_event.h)."""
 
@@ -589,7 +641,7 @@ _SAMPLE = 9
 # ------------------------------------------------------------------ rows
 
 DATA = Place("DATA", _read_key, definition="{ [hex] BYTES }", absent=_no_key)
-PERF_MAP = Place("MAP", _read_perf_map)
+EVENT_MAP = Place("MAP", _read_event_map)
 VALUE = Place("VALUE", _read_value, definition="{ DATA | MAP | PROG }", absent=_no_value)
 UPDATE_FLAGS = Place("UPDATE_FLAGS", _read_flags, definition="{ any | exist | noexist }")
 TYPE = Place(
@@ -666,9 +718,15 @@ create     FILE type TYPE key KEY_SIZE value VALUE_SIZE \\
             extra=IGNORE,
         ),
         Command(
-            "event_pipe MAP [cpu N index M]",
+            "event_pipe MAP [cpu N index M] [type NAME [file FILE]]",
             event_pipe,
-            (PERF_MAP, Place("N", _read_index("CPU ID")), Place("M", _read_index("index"))),
+            (
+                EVENT_MAP,
+                Place("N", _read_index("CPU ID")),
+                Place("M", _read_index("index")),
+                Place("NAME", read_word),
+                FILE,
+            ),
             access="write",
         ),
         Command("peek       MAP", lookup, (MAP, DATA), hidden="[key DATA]", words=2, extra=_stray),

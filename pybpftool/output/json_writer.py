@@ -66,6 +66,8 @@ def dumps(value: Any, *, pretty: bool = False, depth: int = 0) -> str:
             pretty=pretty,
             depth=depth,
         )
+    if kind is float and value - value != 0:  # JSON has no word for these
+        return f'"{value}"'
     return str(value)
 
 

@@ -67,7 +67,7 @@ def test_map_types_are_those_of_the_kernel() -> None:
         ("map update id 7 key hex de ad value 1", ["any", "exist", "noexist"]),
         ("map update id 7 key 1 value", ["hex", "id", "pinned", "name", "tag"]),
         ("map update id 7 any", ["key", "value"]),
-        ("map event_pipe pinned /x cpu 1", ["index"]),
+        ("map event_pipe pinned /x cpu 1", ["index", "type", "file"]),
         ("feature probe full", ["kernel", "dev", "unprivileged", "macros", "prefix"]),
         ("feature probe helper x", ["type"]),
         ("feature list", ["prog_types", "map_types", "attach_types", "link_types", "helpers"]),

@@ -100,6 +100,8 @@ DIFFERENCES = {
     "isa-v4": "ISA extension v4 is not found where it is not; bpftool finds it before Linux 6.6.",
     "feature-more": "feature also probes one thing at a time, attach types, link types and kfuncs, "
     "and compares two probes.",
+    "event-types": "event_pipe reads ring buffers too, and shows events by a BTF type; bpftool "
+    "reads perf event arrays only, as bytes.",
     "perf-help-json": "The help of perf is null in JSON mode; bpftool writes an empty document.",
 }
 """id -> one sentence."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -20,8 +22,9 @@ import pytest
 from pybpftool.kernel import calls
 from pybpftool.kernel.proc import online_cpus
 from pybpftool.kernel.syscall import Fd
-from tests.live.compare import Both
+from tests.live.compare import Both, ours
 from tests.live.zoo import SCHED_CLS, Kind, Made, full_name, made
+from tests.support.btf_builder import BtfBuilder
 from tests.support.live import insn
 from tests.support.run import Ended
 
@@ -199,3 +202,139 @@ def test_closed_pipe(form: str, tool: str, watch: Start) -> None:
         time.sleep(0.005)
     assert watching.process.returncode == -signal.SIGPIPE
     assert watching.process.stderr.read() == b""
+
+
+# ------------------------------------------------------------------ ring buffers, and types
+
+RINGBUF_OUTPUT = 130
+
+
+def event_types() -> tuple[bytes, int]:
+    """BTF with ``struct event { u16 port; u16 flags; u32 mark; }``, and the id of a function."""
+    b = BtfBuilder(sys.byteorder)
+    u16, u32_ = b.int("unsigned short", 2), b.int("unsigned int", 4)
+    b.struct("event", 8, [("port", u16, 0), ("flags", u16, 16), ("mark", u32_, 32)])
+    b.struct("too_long", 16, [("port", u16, 0)])
+    function = b.func("send", b.func_proto(b.int("int", 4, signed=True)))
+    return b.blob(), function
+
+
+TYPED = {"port": 0x3344, "flags": 0x1122, "mark": 0}
+
+
+@pytest.fixture
+def ring(pins: str, bpf: None) -> Iterator[Made]:
+    """A ring buffer with two records in it, sent by a program that has types."""
+    with (
+        made(Kind("ring", "ringbuf", 0, 0, entries=os.sysconf("SC_PAGE_SIZE")), pins) as map,
+        calls.btf_load(event_types()[0]) as btf,
+        calls.prog_load(
+            SCHED_CLS,
+            b"".join(
+                [
+                    insn(0x7A, dst=10, off=-8, imm=0x11223344),  # *(u64 *)(r10 - 8) = imm
+                    insn(0x18, dst=1, src=1, imm=map.fd.fileno()),  # r1 = map
+                    insn(0),
+                    insn(0xBF, dst=2, src=10),  # r2 = r10
+                    insn(0x07, dst=2, imm=-8),  # r2 += -8
+                    insn(0xB7, dst=3, imm=8),  # r3 = 8
+                    insn(0xB7, dst=4),  # r4 = 0
+                    insn(0x85, imm=RINGBUF_OUTPUT),
+                    insn(0x95),
+                ]
+            ),
+            name=full_name("send"),
+            prog_btf_fd=btf.fileno(),
+            func_info=struct.pack("=II", 0, event_types()[1]),
+            func_info_rec_size=8,
+            func_info_cnt=1,
+        ) as prog,
+    ):
+        assert calls.prog_test_run(prog, PACKET, repeat=2).retval == 0
+        yield map
+
+
+def piped(*words: str) -> Ended:
+    """Our event_pipe, interrupted when it has read what was there."""
+    with tempfile.TemporaryFile() as out:
+        argv = [sys.executable, "-m", "pybpftool", *words]
+        with subprocess.Popen(argv, stdout=out, stderr=subprocess.PIPE) as process:
+            deadline = time.monotonic() + 20
+            while not os.fstat(out.fileno()).st_size and process.poll() is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+        out.seek(0)
+        return Ended(out.read(), err, process.returncode)
+
+
+def test_records_of_a_ring_buffer(ring: Made) -> None:
+    ended = piped("map", "event_pipe", "id", str(ring.id))
+    assert ended.out == "== 8 bytes =====\n44 33 22 11 00 00 00 00\n" * 2
+    assert (ended.err, ended.status) == ("Stopping...\n", 0)
+
+
+def test_records_of_a_ring_buffer_in_json(ring: Made) -> None:
+    ended = piped("-j", "map", "event_pipe", "id", str(ring.id))
+    assert ended.json == [{"data": [0x44, 0x33, 0x22, 0x11, 0, 0, 0, 0]}] * 2
+    assert (ended.err, ended.status) == ("", 0)
+
+
+def test_typed_records(ring: Made) -> None:
+    """The type is found in the BTF of the program that uses the map."""
+    ended = piped("map", "event_pipe", "id", str(ring.id), "type", "event")
+    assert [json.loads(line) for line in ended.out.splitlines()] == [{"value": TYPED}] * 2
+    ended = ours("map", "event_pipe", "id", str(ring.id), "type", "no_such_type")
+    assert ended.err == (
+        "Error: there is no type 'no_such_type' in the BTF of the map, of its programs and of "
+        "the kernel\n"
+    )
+
+
+@pytest.mark.parametrize("form", ["-j", "-p"])
+def test_types_of_a_file(form: str, ring: Made, tmp_path: Path) -> None:
+    path = tmp_path / "types.btf"
+    path.write_bytes(event_types()[0])
+    words = ["map", "event_pipe", "id", str(ring.id), "type", "event", "file", str(path)]
+    assert piped(form, *words).json == [{"value": TYPED}] * 2
+    assert ours(*words[:5], "int8_t", *words[6:]).err == (
+        "Error: there is no type 'int8_t' in the file\n"
+    )
+
+
+def test_records_too_short_for_the_type_stay_bytes(ring: Made) -> None:
+    ended = piped("-j", "map", "event_pipe", "id", str(ring.id), "type", "too_long")
+    assert [list(record) for record in ended.json] == [["data"]] * 2
+
+
+def test_typed_perf_events(watch: Start, tmp_path: Path) -> None:
+    path = tmp_path / "types.btf"
+    path.write_bytes(event_types()[0])
+    watching = watch("ours", "map", "type", "event", "file", str(path))
+    assert watching.send()
+    lines = watching.ended(signal.SIGINT).out.splitlines()
+    assert [json.loads(line)["value"] for line in lines] == [TYPED] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("cpu 0 index 0", "a ring buffer is one for all CPUs: it has no cpu and index"),
+        ("file /dev/null", "file is where to look a type up: it needs 'type NAME'"),
+        ("type x file /dev/null", "failed to load BTF from /dev/null: too short for BTF"),
+        ("type x file /no/such", "failed to load BTF from /no/such: No such file or directory"),
+        ("type", "'type' needs at least 1 arguments, 0 found"),
+    ],
+)
+def test_refused(words: str, says: str, ring: Made) -> None:
+    ended = ours("map", "event_pipe", "id", str(ring.id), *words.split())
+    assert (ended.err, ended.status) == (f"Error: {says}\n", 255)
+
+
+def test_event_types(ring: Made, both: Both) -> None:
+    """The difference "event-types"."""
+    words = ["map", "event_pipe", "id", str(ring.id)]
+    assert both.reference(*words).err == "Error: map is not a perf event array\n"
+    assert piped(*words).status == 0
+    assert both.reference(*words, "type", "event").status == 255

@@ -67,3 +67,11 @@ def test_depth_moves_the_whole() -> None:
 )
 def test_quote(text: str, quoted: str) -> None:
     assert quote(text) == quoted
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.5, "1.5"), (1e300, "1e+300"), (float("inf"), '"inf"'), (float("nan"), '"nan"')],
+)
+def test_floats_are_json_whatever_they_are(value: float, text: str) -> None:
+    assert dumps({"f": value}) == f'{{"f":{text}}}'

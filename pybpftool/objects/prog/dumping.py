@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...command import NOTHING, PLAIN, Bulk
 from ...errors import BadData, PybpftoolError, during
-from ...progs import FullNames, header, identity
+from ...identity import FullNames, header, identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...command import Many, One
 from ...errors import PybpftoolError
-from ...progs import FullNames, header, identity
+from ...identity import FullNames, header, identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

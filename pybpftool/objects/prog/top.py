@@ -127,7 +127,7 @@ class _Wanted:
     """The programs that are shown: all, or those of a part of a name, a type, a process."""
 
     def __init__(self, name: str, type: str, pid: int | None) -> None:
-        from ...progs import FullNames
+        from ...identity import FullNames
 
         self._name = name
         self._type = type
