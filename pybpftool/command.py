@@ -97,15 +97,23 @@ class Many:
     """A stream of records: a JSON array, or the plain text of each in turn.
 
     ``flush``: write every record out at once (events are watched as they happen).
+    ``terminal``: the plain text where a person looks on, if that is another one.
     """
 
-    __slots__ = ("flush", "plain", "records", "status")
+    __slots__ = ("flush", "plain", "records", "status", "terminal")
 
     def __init__(
-        self, records: Iterable[Any], plain: Layout, *, flush: bool = False, status: int = 0
+        self,
+        records: Iterable[Any],
+        plain: Layout,
+        *,
+        flush: bool = False,
+        status: int = 0,
+        terminal: Layout | None = None,
     ) -> None:
         self.records = records
         self.plain = plain
+        self.terminal = terminal or plain
         self.flush = flush
         self.status = status
 
@@ -143,6 +151,11 @@ class Words:
     def next(self) -> str | None:
         """The word that ``take`` would give, None at the end."""
         return self._words[self._at] if self._at < len(self._words) else None
+
+    @property
+    def after(self) -> str | None:
+        """The word behind the next one, None where that is the last."""
+        return self._words[self._at + 1] if len(self) > 1 else None
 
     @property
     def last(self) -> str:

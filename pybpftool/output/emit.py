@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 
-    from ..command import Bulk
+    from ..command import Bulk, Layout
     from .whole_file import WholeFile
 
 _FULL = 1 << 16  # pieces are gathered up to this many characters before a write
@@ -44,6 +44,11 @@ class Console:
     def json(self) -> bool:
         """Whether a JSON document is being written."""
         return self.form != PLAIN
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a person looks at what is written."""
+        return (self._out or sys.stdout).isatty()
 
     def write(self, text: str) -> None:
         """Text to stdout, as it is."""
@@ -117,7 +122,8 @@ class Console:
                 else _plain(result.plain, result.record)
             )
         elif isinstance(result, Many):
-            self._stream(_many(result, self.form, self.depth), flush=result.flush)
+            plain = result.terminal if self.terminal else result.plain
+            self._stream(_many(result, plain, self.form, self.depth), flush=result.flush)
         else:
             self._stream(result.chunks(self.form, self.depth))
         return result.status
@@ -158,10 +164,10 @@ def _plain(plain: object, record: object) -> str:
     return plain if isinstance(plain, str) else plain(record)  # type: ignore[operator]  # One.plain is str or Layout
 
 
-def _many(result: Many, form: str, depth: int) -> Iterator[str]:
+def _many(result: Many, plain: Layout, form: str, depth: int) -> Iterator[str]:
     if form == PLAIN:
         for record in result.records:
-            yield result.plain(record)
+            yield plain(record)
         return
     pretty = form == PRETTY
     mark = "["
