@@ -36,6 +36,9 @@ _CHUNK = 2048
 """Entries that are handed on together."""
 _FD_ONLY = 1 << 3 | 1 << 4
 """BPF_F_RDONLY and BPF_F_WRONLY, which are the rights of a descriptor (linux/bpf.h)."""
+_KERNELS_OWN = {"devmap": 1 << 7, "devmap_hash": 1 << 7}
+"""Flags that the kernel gives to maps of a type by itself, and takes from nobody else: here
+BPF_F_RDONLY_PROG."""
 
 
 # ------------------------------------------------------------------ the header
@@ -184,7 +187,7 @@ def create(header: Header, lines: Lines) -> Fd:
                 shape.value_size,
                 shape.max_entries,
                 header.name,
-                header.flags & ~_FD_ONLY,
+                header.flags & ~_FD_ONLY & ~_KERNELS_OWN.get(shape.type, 0),
                 **fields,
             )
     finally:

@@ -77,7 +77,8 @@ def _first(batches: Iterator[Batch], limit: int) -> Iterator[Batch]:
         if batch is None:
             return
         batch.count = min(batch.count, limit)
-        limit -= batch.count
+        if batch.errno != errno.ENOENT:  # an empty place is no entry
+            limit -= batch.count
         yield batch
 
 

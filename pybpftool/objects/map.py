@@ -518,14 +518,17 @@ def export(options: Options, map: Map, file: str | None = None) -> Bulk | One:
     count = -1  # the header is no entry
     with during(f"can't write {file}"):
         whole = WholeFile(file)
-        try:
-            for some in lines:
-                whole.stream.write(("\n".join(some) + "\n").encode("utf-8", "surrogateescape"))
-                count += len(some)
+    try:
+        for some in lines:
+            count += len(some)
+            text = "\n".join(some) + "\n"
+            with during(f"can't write {file}"):
+                whole.stream.write(text.encode("utf-8", "surrogateescape"))
+        with during(f"can't write {file}"):
             whole.keep()
-        except BaseException:
-            whole.drop()
-            raise
+    except BaseException:
+        whole.drop()
+        raise
     return One({"entries": count}, "")
 
 
