@@ -141,6 +141,8 @@ def _unpacked(text: str) -> bytes:
         raise BadData(f"the header has no sound btf: {error}") from error
     if unpacking.unconsumed_tail:
         raise BadData(f"the header has a btf of more than {_MOST_BTF} bytes")
+    if not unpacking.eof:
+        raise BadData("the header has no sound btf: it ends too early")
     return blob
 
 

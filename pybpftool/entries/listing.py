@@ -92,6 +92,8 @@ class Listing:
         def below(text: str, id: int) -> str:
             """An entry, and the entries of the map in it, set in."""
             inner = self._inner(id)
+            if not inner._dumped:
+                return text
             typed = all(typed for _, _, typed in inner._dumped)
             listed = "".join(inner.document(PLAIN, 0) if typed else inner.lines())
             return text + "".join(f"    {line}\n" for line in listed.splitlines())
