@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,7 +24,6 @@ from tests.live.zoo import (
     INT,
     KINDS,
     STORAGE_KINDS,
-    TOKEN,
     TYPED,
     Kind,
     Made,
@@ -343,14 +342,18 @@ def test_a_new_map_that_fails_is_not_kept(pins: str, tmp_path: Path) -> None:
     ended = ours("map", "import", f"{pins}/new", "file", str(file))
     assert "no JSON at character 1" in ended.err and ended.status == 255
     assert not os.path.exists(f"{pins}/new")
-    assert TOKEN not in run("map", "list").out or True  # the leak check looks at the map itself
 
 
 def test_watch_sees_fields(pins: str) -> None:
     with made(KINDS["t_scalar"], pins) as map, watching(map) as process:
         assert process.stdout
-        time.sleep(0.5)
-        run("map", "update", "id", str(map.id), "key", "1", "value", '{"c": 9}')
+        poll = select.poll()
+        poll.register(process.stdout, select.POLLIN)
+        number = 0
+        while not poll.poll(100):  # until it has looked for the first time
+            number += 1
+            run("map", "update", "id", str(map.id), "key", "1", "value", f'{{"c": {number}}}')
         record = json.loads(process.stdout.readline())
         process.kill()
-        assert record["fields"] == [{"field": "value.c", "old": 65535, "new": 9}]
+        [field] = record["fields"]
+        assert field["field"] == "value.c" and field["new"] <= number
