@@ -185,6 +185,28 @@ def dumps(directory: Path, count: int) -> str:
     return table(head, rows)
 
 
+def lines(directory: Path, count: int) -> str:
+    """Export and import, as a multiple of the time of our own `-j` dump of the same map."""
+    path = directory / "bench_btf"
+    other = filled(directory, "bench_into", count, with_btf=True)
+    dump = [*OURS, "-j", "map", "dump", "pinned", str(path)]
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        file = f"{scratch}/lines"
+        for name, words, goal in (
+            ("`map export`", ["export", "pinned", str(path)], "1.5x"),
+            ("`map export … file`", ["export", "pinned", str(path), "file", file], "1.5x"),
+            ("`map import`", ["import", "pinned", str(other), "file", file], "3x"),
+        ):
+            row = Row(name, [*OURS, "map", *words], dump, goal).measure(True)
+            cells = row.cells()
+            rows.append([*cells[:2], cells[3], cells[2], f"**{1 / row.ratio:.2f}x**", goal])
+            print(rows[-1], flush=True)
+    other.unlink()
+    head = ["command", "s", "peak, MiB", "`-j` dump, s", "ratio", "at most"]
+    return table(head, rows)
+
+
 def growth(directory: Path) -> str:
     rows = []
     start = min(Sample([*OURS, "map", "help"], 1).seconds for _ in range(5))
@@ -421,6 +443,7 @@ def main() -> None:
             "dumps": dumps(directory, options.entries),
             "first-line": first_line(directory),
             "api": api(directory),
+            "lines": lines(directory, options.entries),
             "growth": growth(directory),
             "types": types(directory),
             "one-type": one_type(directory),

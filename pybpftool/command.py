@@ -100,9 +100,10 @@ class Many:
 
     ``flush``: write every record out at once (events are watched as they happen).
     ``aside``: the plain text goes to stderr.
+    ``terminal``: the plain text where a person looks on, if that is another one.
     """
 
-    __slots__ = ("aside", "flush", "plain", "records", "status")
+    __slots__ = ("aside", "flush", "plain", "records", "status", "terminal")
 
     def __init__(
         self,
@@ -112,9 +113,11 @@ class Many:
         flush: bool = False,
         aside: bool = False,
         status: int = 0,
+        terminal: Layout | None = None,
     ) -> None:
         self.records = records
         self.plain = plain
+        self.terminal = terminal or plain
         self.flush = flush
         self.aside = aside
         self.status = status
@@ -186,6 +189,11 @@ class Words:
     def next(self) -> str | None:
         """The word that ``take`` would give, None at the end."""
         return self._words[self._at] if self._at < len(self._words) else None
+
+    @property
+    def after(self) -> str | None:
+        """The word behind the next one, None where that is the last."""
+        return self._words[self._at + 1] if len(self) > 1 else None
 
     @property
     def last(self) -> str:

@@ -56,25 +56,30 @@ def test_files_that_are_named_exist(page: Path) -> None:
         assert list(ROOT.glob(name)), name
 
 
-def test_walk_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lines of the README, run on a map of another name, answer as it says."""
+@pytest.mark.parametrize("page", ["README.md", "docs/typed-data.md"])
+def test_lines_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines of a page, run on maps of other names, answer as it says."""
     need(os.geteuid() == 0 and os.path.ismount("/sys/fs/bpf"), "needs root and /sys/fs/bpf")
     monkeypatch.chdir(tmp_path)
-    place = f"/sys/fs/bpf/readme_{os.getpid()}"
-    text = (ROOT / "README.md").read_text().replace("/sys/fs/bpf/ports", place)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    place = f"/sys/fs/bpf/page_{os.getpid()}_"
+    text = (ROOT / page).read_text().replace("/sys/fs/bpf/", place)
     parts = re.findall(r"^    # (.*)\n((?:    [^#\n].*\n|\n(?=        ))*)", text, re.MULTILINE)
     assert len(parts) > 5
     try:
         for line, answer in parts:
             tool, *words = shlex.split(line)
-            if tool != "pybpftool":
+            if tool.startswith("examples/"):
+                subprocess.run([sys.executable, ROOT / tool, *words], check=True)
+            elif tool != "pybpftool":
                 subprocess.run([tool, *words], check=True)
-                continue
-            ended = pybpftool(*words)
-            assert ended.status == 0
-            assert _same(ended.err + ended.out) == _same(answer)
+            else:
+                ended = pybpftool(*words)
+                assert bool(ended.status) == answer.lstrip().startswith("Error:"), ended
+                assert _same(ended.err + ended.out) == _same(answer)
     finally:
-        Path(place).unlink(missing_ok=True)
+        for left in Path("/sys/fs/bpf").glob(f"{Path(place).name}*"):
+            left.unlink()
 
 
 def test_lines_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:

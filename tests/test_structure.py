@@ -49,7 +49,7 @@ THIRD_PARTY = {
     "cffi": ["kernel/abi_build.py"],
     "click": ["cli/complete.py"],
     "elftools": ["elf/sections.py"],
-    "rich": ["output/colours.py", "output/live.py"],
+    "rich": ["output/colours.py", "output/human.py", "output/live.py", "output/progress.py"],
     "typing_extensions": ["kernel/handles.py"],  # read by the type checker alone
 }
 """Every library from elsewhere and the file that imports it."""

@@ -476,7 +476,9 @@ def _wrong(path: str, value: object, what: str) -> PybpftoolError:
 
 
 def _misfit(path: str, value: object, what: str) -> PybpftoolError:
-    return PybpftoolError(f"{path}: {_shown(value)} does not fit {what}")
+    number = _number_in(value) if isinstance(value, str) else None
+    shown = _shown(value if number is None else number)
+    return PybpftoolError(f"{path}: {shown} does not fit {what}")
 
 
 # ------------------------------------------------------------------ the generated function

@@ -58,19 +58,33 @@ class Batch:
         self.errno = errno
 
 
-def read(map: SupportsIndex, shape: Shape) -> Iterator[Batch]:
+def read(map: SupportsIndex, shape: Shape, limit: int | None = None) -> Iterator[Batch]:
     """All entries of a map, in the kernel's order, each key once although the map may change.
 
+    ``limit``: the first so many only, of which no more are asked for than that takes.
     Raises KernelError where the kernel does not let the map be walked (queue, ringbuf, …).
     """
     if shape.type in _BATCHED and shape.key_size and shape.value_size:
-        return _batches(map, shape)
-    return _walk(map, shape)
+        batches = _batches(map, shape, _FIRST if limit is None else min(limit, _FIRST))
+    else:
+        batches = _walk(map, shape)
+    return batches if limit is None else _first(batches, limit)
 
 
-def _batches(map: SupportsIndex, shape: Shape) -> Iterator[Batch]:
+def _first(batches: Iterator[Batch], limit: int) -> Iterator[Batch]:
+    while limit > 0:
+        batch = next(batches, None)
+        if batch is None:
+            return
+        batch.count = min(batch.count, limit)
+        if batch.errno != errno.ENOENT:  # an empty place is no entry
+            limit -= batch.count
+        yield batch
+
+
+def _batches(map: SupportsIndex, shape: Shape, first: int = _FIRST) -> Iterator[Batch]:
     room = max(1, min(_MOST, _BUFFER // (shape.key_size + shape.width)))
-    count = min(_FIRST, room)
+    count = max(1, min(first, room))
     position = bytearray(max(4, shape.key_size))
     begun = False
     seen: set[bytes] | None = set() if shape.type == "lpm_trie" else None

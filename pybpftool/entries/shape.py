@@ -66,3 +66,7 @@ class Shape:
     def spread(self, value: bytes) -> bytes:
         """One value as the kernel wants it: copied to every possible CPU of a per-CPU map."""
         return value if not self.cpus else value.ljust(self.step, b"\0") * self.cpus
+
+    def pack(self, values: Sequence[bytes]) -> bytes:
+        """The value of each CPU as the kernel wants them."""
+        return b"".join([value.ljust(self.step, b"\0") for value in values])

@@ -1,17 +1,27 @@
-"""The BTF types of a map's entries, and their printer."""
+"""The BTF types of a map's entries, their printer, and values given by field names."""
 
 from __future__ import annotations
 
+import errno
+
 from ..btf.values import compile_entries
-from ..errors import PybpftoolError
+from ..errors import BadData, KernelError, PybpftoolError
+from ..kernel import calls
 from ..sources import btf_of_id, kernel_btf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, SupportsIndex
+
+    from ..btf.encode import Encoder
     from ..btf.spec import Btf
     from ..btf.values import Entries
     from ..kernel.handles import MapInfo
     from .shape import Shape
+
+
+_TRIES = 16
+"""How often a value is looked at anew when others add and delete its key meanwhile."""
 
 
 class TypedEntries:
@@ -40,6 +50,88 @@ class TypedEntries:
             cpus=shape.cpus,
             head=("", "") if headed else None,
         )
+
+
+def encoder_of(type: tuple[Btf, int] | None, what: str, size: int) -> Encoder:
+    """What makes the bytes of a map's keys or values, of ``size`` bytes, from their fields.
+
+    ``what``: ``key`` or ``value``, for the sentences.  PybpftoolError where there is no type,
+    BadData where it is of another size than the map says.
+    """
+    from ..btf.encode import Encoder
+
+    if type is None:
+        raise PybpftoolError(f"the map has no BTF for its {what}: give it as bytes")
+    encoder = Encoder(*type)
+    if encoder.size != size:
+        raise BadData(f"the BTF has {what}s of {encoder.size} bytes, the map of {size}")
+    return encoder
+
+
+class Given:
+    """A map's value given by field names.
+
+    ``partial``: only some fields of the value may be named: the others stay as they are.
+    What does not fit is told at once.
+    """
+
+    __slots__ = ("_encoder", "_shape", "_value", "partial")
+
+    def __init__(self, value: Any, typed: TypedEntries | None, shape: Shape) -> None:
+        self._encoder = encoder_of(typed.value if typed else None, "value", shape.value_size)
+        self._shape = shape
+        self._value = value
+        self.partial = isinstance(value, (dict, list))
+        self.encode()
+
+    def encode(self, start: bytes | None = None) -> bytes:
+        """The value as the kernel wants it.
+
+        ``start``: the one there was, as the kernel gave it; else what is not named is zero.  Of a
+        per-CPU map a list has one value for each CPU, anything else is the value of all.
+        """
+        shape = self._shape
+        if not shape.cpus:
+            return self._encoder.one(self._value, "value", start)
+        before = shape.values(start) if start is not None else [None] * shape.cpus
+        return shape.pack(
+            [
+                self._encoder.one(each, path, None if old is None else bytes(old))
+                for (path, each), old in zip(self._each(), before, strict=True)
+            ]
+        )
+
+    def write(self, map: SupportsIndex, key: bytes | None, flags: int) -> None:
+        """Set the named fields of what is there, or of a new value.
+
+        ``flags``: BPF_ANY, BPF_NOEXIST or BPF_EXIST.  What is there is read, changed and written:
+        another's write in between is lost.  KernelError.
+        """
+        if not self.partial or key is None or flags == calls.BPF_NOEXIST:
+            calls.map_update(map, key, self.encode(), flags)
+            return
+        for last in range(_TRIES, 0, -1):
+            before = calls.map_lookup(map, key, self._shape.width)
+            new = before is None and flags != calls.BPF_EXIST
+            try:
+                flag = calls.BPF_NOEXIST if new else calls.BPF_EXIST
+                calls.map_update(map, key, self.encode(before), flag)
+                return
+            except KernelError as error:
+                # someone added or deleted the key since it was looked at: look again
+                again = error.errno == (errno.EEXIST if new else errno.ENOENT)
+                if not again or flags == calls.BPF_EXIST or last == 1:
+                    raise
+
+    def _each(self) -> list[tuple[str, Any]]:
+        cpus = self._shape.cpus
+        if not isinstance(self._value, list):
+            return [("value", self._value)] * cpus
+        if len(self._value) != cpus:
+            raise PybpftoolError(
+                f"value: {len(self._value)} values where {cpus} CPUs have one each"
+            )
+        return [(f"value[{cpu}]", each) for cpu, each in enumerate(self._value)]
 
 
 def typed_entries(info: MapInfo) -> TypedEntries | None:

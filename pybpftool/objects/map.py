@@ -12,7 +12,7 @@ import sys
 from operator import index
 
 from ..command import (
-    COMPACT,
+    HELP,
     IGNORE,
     NEEDS,
     NOTHING,
@@ -25,15 +25,13 @@ from ..command import (
     One,
     Place,
 )
-from ..entries.read import read
 from ..entries.render import entry_printer
 from ..entries.shape import Shape
-from ..entries.words import read_bytes
+from ..entries.words import is_typed, read_bytes, read_typed
 from ..errors import BadData, KernelError, Misuse, PybpftoolError, during, errno_status
 from ..kernel.calls import BPF_F_RDONLY
-from ..output.emit import told
 from ..output.hexdump import block
-from ..output.json_writer import closing, dumps, newline, quote
+from ..output.json_writer import dumps
 from ..places import FILE, MAP, PROG, read_number, read_word
 
 TYPE_CHECKING = False
@@ -42,8 +40,7 @@ if TYPE_CHECKING:
 
     from ..btf.decode import Reader
     from ..command import Call, Options, Record, Words
-    from ..entries.render import EntryPrinter
-    from ..entries.typed import TypedEntries
+    from ..entries.typed import Given
     from ..kernel.handles import Handle, Map, Prog
 
 NAME_MAX = 15
@@ -263,6 +260,12 @@ def _read_key(words: Words, call: Call) -> bytes:
         raise PybpftoolError("duplicate key")
     if not shape.key_size and call.row.run not in (getnext, delete):
         raise PybpftoolError("unnecessary key")
+    if is_typed(words, shape.key_size, bool(call.bound["map"].info.btf_key_type_id)):
+        from ..entries.typed import encoder_of, typed_entries
+
+        typed = typed_entries(call.bound["map"].info)
+        encoder = encoder_of(typed.key if typed else None, "key", shape.key_size)
+        return encoder.one(read_typed(words, "key"), "key")
     return read_bytes(words, "key", shape.key_size)
 
 
@@ -271,17 +274,27 @@ def _no_key(call: Call) -> None:
         raise PybpftoolError("did not find key")
 
 
-def _read_value(words: Words, call: Call) -> bytes | Handle:
+def _read_value(words: Words, call: Call) -> bytes | Handle | Given:
     shape = _shape(call)
+    info = call.bound["map"].info
     if "value" in call.bound:
         raise PybpftoolError("duplicate value")
     if not shape.value_size:
         raise PybpftoolError("unnecessary value")
     if not (shape.of_maps or shape.of_progs):
+        if is_typed(words, shape.value_size, bool(info.btf_value_type_id)):
+            from ..entries.typed import Given, typed_entries
+
+            return Given(read_typed(words, "value"), typed_entries(info), shape)
         return shape.spread(read_bytes(words, "value", shape.value_size))
     kind = "map in map" if shape.of_maps else "map of progs"
     if shape.value_size != 4:
         raise PybpftoolError(f"value smaller than 4B for {kind}?")
+    if is_typed(words, 4, False):
+        from ..entries.references import opened
+        from ..kernel.handles import Map, Prog
+
+        return opened(Map if shape.of_maps else Prog, read_typed(words, "value"), "value")
     if len(words) < 2:
         raise PybpftoolError(f"not enough value arguments for {kind}")
     if shape.of_maps:
@@ -335,20 +348,27 @@ def update(
     options: Options,
     map: Map,
     key: bytes | None = None,
-    value: bytes | Handle | None = None,
+    value: bytes | Handle | Given | None = None,
     update_flags: int = 0,
 ) -> One:
     """Set the value of a key.
 
     UPDATE_FLAGS: any (the default) sets or replaces, exist replaces only, noexist adds only.
+    JSON names fields where the map has BTF: those that an existing value has besides stay as they
+    are (it is read, changed and written: what others write in between is lost), those of a new one
+    are zero.
     """
     from ..kernel import calls
+    from ..kernel.handles import Handle
 
-    # a map or program goes in as the number of its descriptor
     data = value if isinstance(value, bytes) else None
-    if value is not None and not isinstance(value, bytes):
-        data = index(value).to_bytes(4, sys.byteorder)
     with during("update failed", leak=True):
+        if value is not None and not isinstance(value, bytes):
+            if not isinstance(value, Handle):
+                value.write(map, key, update_flags)
+                return NOTHING
+            # a map or program goes in as the number of its descriptor
+            data = index(value).to_bytes(4, sys.byteorder)
         calls.map_update(map, key, data, update_flags)
     return NOTHING
 
@@ -446,11 +466,16 @@ def _entry(map: Map, key: bytes | None, value: bytes) -> Bulk:
 # ------------------------------------------------------------------ dump
 
 
-def dump(options: Options, map: list[Map]) -> Bulk:
+def dump(
+    options: Options, map: list[Map], limit: int | None = None, recursive: bool = False
+) -> Bulk:
     """Show all entries of a map, by BTF type where the map has one.
 
-    A name that several maps bear dumps each of them.
+    A name that several maps bear dumps each of them.  limit: the first N entries of each, of
+    which the rest is not read.  recursive: below each entry of a map of maps those of the map in
+    it.
     """
+    from ..entries.listing import Listing
     from ..entries.typed import typed_entries
 
     typed = [typed_entries(opened.info) for opened in map]
@@ -459,79 +484,179 @@ def dump(options: Options, map: list[Map]) -> Bulk:
         if shape.type == "reuseport_sockarray" and shape.value_size != 8:
             options.warn(f"Warning: cannot read values from {shape.type} map with value_size != 8")
     dumped = list(zip(map, shapes, typed, strict=True))
+    listing = Listing(dumped, _identity, _header, limit, recursive)
 
     def chunks(form: str, depth: int) -> Iterator[str]:
         if form == PLAIN and not all(typed):
-            return _hex_listing(dumped)
-        return _document(dumped, form, depth)
+            return listing.lines()
+        return listing.document(form, depth)
 
     return Bulk(chunks)
 
 
-def _texts(opened: Map, shape: Shape, printer: EntryPrinter) -> Iterator[tuple[str, int]]:
-    """The text of a map's entries in pieces, and how many entries each shows."""
-    with during(f"can't dump {shape.type} map", leak=True):
-        for batch in read(opened, shape):
-            if not batch.errno:
-                yield printer.many(batch.keys, batch.values, batch.count), batch.count
-            elif not (batch.errno == errno.ENOENT and (shape.of_maps or shape.of_progs)):
-                yield printer.failure(batch.keys, batch.errno), 0
+def _read_limit(words: Words, call: Call) -> int:
+    return read_number(words, "limit")
 
 
-def _hex_listing(dumped: list[tuple[Map, Shape, TypedEntries | None]]) -> Iterator[str]:
-    """Maps as lines of bytes, each closed by its count."""
-    for place, (opened, shape, _) in enumerate(dumped):
-        if len(dumped) > 1:
-            yield ("\n" if place else "") + _header(_identity(opened))
-        found = 0
-        for text, count in _texts(opened, shape, entry_printer(shape, None, PLAIN, 0)):
-            yield text
-            found += count
-        yield f"Found {found} element{'' if found == 1 else 's'}\n"
+# ------------------------------------------------------------------ entries as lines
 
 
-def _document(
-    dumped: list[tuple[Map, Shape, TypedEntries | None]], form: str, depth: int
-) -> Iterator[str]:
-    """Maps as a JSON document, or in its likeness for people where all have types.
+def export(options: Options, map: Map, file: str | None = None) -> Bulk | One:
+    """Write the entries of a map as lines of JSON that import reads.
 
-    One map is the array of its entries; of several each is an object that ends in it.
+    The first line tells what kind of map it is, with its BTF.  Without FILE they go to standard
+    output; a FILE is written whole or not at all.
     """
-    pretty = form != COMPACT
-    several = len(dumped) > 1
-    failed: PybpftoolError | None = None
-    for place, (opened, shape, typed) in enumerate(dumped):
-        level = depth
-        before = "["
-        if several:
-            level = depth + 2
-            head = dumps(_identity(opened), pretty=pretty, depth=depth + 1)
-            head = head[: -len(closing("}", True, pretty, depth + 1))] + ","
-            head += (newline(level) if pretty else "") + quote("elements") + ":" + " " * pretty
-            before = ("," if place else "[") + head + "["
-        printer = entry_printer(shape, typed, form, level + 1)
-        try:
-            for text, _ in _texts(opened, shape, printer):
-                yield before + text
-                before = ","
-        except PybpftoolError as error:
-            failed = error
-            if form != PLAIN:
-                yield before + dumps(told(error), pretty=pretty, depth=level + 1)
-                before = ","
-            elif not place and before != ",":
-                raise  # nothing is shown yet: the sentence says it all
-        yield closing("]", True, pretty, level) if before == "," else before + "]"
-        if several:
-            yield closing("}", True, pretty, depth + 1)
-        if failed:
-            break
-    if several:
-        yield closing("]", True, pretty, depth)
-    if form == PLAIN:
-        yield "\n"
-    if failed:
-        raise failed
+    from ..entries.exchange import exported, joined
+
+    lines = exported(map)
+    if file is None:
+        return Bulk(lambda form, depth: joined(lines, form, depth))
+    from ..output.whole_file import WholeFile
+
+    count = -1  # the header is no entry
+    with during(f"can't write {file}"):
+        whole = WholeFile(file)
+    try:
+        for some in lines:
+            count += len(some)
+            text = "\n".join(some) + "\n"
+            with during(f"can't write {file}"):
+                whole.stream.write(text.encode("utf-8", "surrogateescape"))
+        with during(f"can't write {file}"):
+            whole.keep()
+    except BaseException:
+        whole.drop()
+        raise
+    return One({"entries": count}, "")
+
+
+def import_(
+    options: Options,
+    target: Map | str,
+    file: str,
+    update_flags: int = 0,
+    dry_run: bool = False,
+) -> One:
+    """Write the entries of an export into a map, or into a new one pinned to PATH.
+
+    FILE - is standard input.  A line that is no entry of the map, or that the kernel refuses,
+    ends it: the entries before it are in; a new map is then not kept.  dry_run reads all and
+    changes nothing.
+    """
+    from ..entries.exchange import fill, make
+    from ..entries.lines import Lines
+
+    with during(f"can't read {file}"):
+        source = sys.stdin.buffer if file == "-" else open(file, "rb")  # noqa: SIM115 - closed below
+    try:
+        lines = Lines(source)
+        header = lines.header()
+        if isinstance(target, str):
+            count = make(target, options.nomount, header, lines, dry_run)
+        else:
+            count = fill(target, header, lines, update_flags, dry_run)
+    finally:
+        if file != "-":
+            source.close()
+    return One(
+        {"entries": count, "dry_run": dry_run},
+        f"{count} entries {'are fine' if dry_run else 'in'}\n",
+    )
+
+
+def diff(options: Options, map: Map, other: Map | str) -> Many:
+    """Show what differs between a map and another one, or an export: what would have to be added,
+    removed and changed for the first to become the second.
+
+    On a terminal a line each, elsewhere JSON lines.  The exit status is 0 whether they differ or
+    not.
+    """
+    from ..entries import changes
+    from ..entries.lines import Lines
+    from ..entries.typed import typed_entries
+
+    shape = Shape.of(map.info)
+    typed = typed_entries(map.info)
+    if not isinstance(other, str):
+        changes.same_shape(shape, Shape.of(other.info))
+        told = changes.Told(shape, typed or typed_entries(other.info))
+        return Many(changes.between_maps(map, other, shape, told), _line, terminal=_painted)
+
+    def records() -> Iterator[Record]:
+        with during(f"can't read {other}"), open(other, "rb") as file:
+            lines = Lines(file)
+            header = lines.header()
+            if header:
+                changes.same_shape(shape, header.shape)
+            types = typed or (header.typed if header else None)
+            lines.of_entries(shape)
+            told = changes.Told(shape, types)
+            yield from changes.from_map_to_lines(map, lines, shape, types, told)
+
+    return Many(records(), _line, terminal=_painted)
+
+
+def watch(options: Options, map: Map, interval: float = 1.0) -> Many:
+    """Show what is added, removed and changed in a map, until interrupted.
+
+    The map is looked at every S seconds, 1 if not given.  On a terminal a line each, elsewhere
+    JSON lines.
+    """
+    from ..entries import changes
+    from ..entries.typed import typed_entries
+
+    shape = Shape.of(map.info)
+    told = changes.Told(shape, typed_entries(map.info))
+    records = changes.over_time(map, shape, told, interval)
+    return Many(records, _line, flush=True, terminal=_painted)
+
+
+def _line(record: Record) -> str:
+    return dumps(record) + "\n"
+
+
+def _painted(record: Record) -> str:
+    """A change as a line for a terminal."""
+    from ..entries.changes import plain
+    from ..output.paint import GREEN, RED, YELLOW, painted
+
+    colour = {"added": GREEN, "removed": RED, "changed": YELLOW}[record["change"]]
+    return painted(plain(record), colour) + "\n"
+
+
+def _read_target(words: Words, call: Call) -> Map | str:
+    """A map, or the path of one to be made: any word that is not how a handle begins."""
+    if words.next in ("id", "name", "pinned"):
+        opened: Map = MAP.read(words, call)
+        return opened
+    return words.take()
+
+
+def _read_other(words: Words, call: Call) -> Map | str:
+    if words.next == "file":
+        words.take()
+        return words.take()
+    opened: Map = MAP.read(words, call)
+    return opened
+
+
+def _read_interval(words: Words, call: Call) -> float:
+    word = words.take()
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds <= _LONGEST:
+        raise PybpftoolError(f"can't parse {word} as interval")
+    return seconds
+
+
+_LONGEST = 86400.0 * 365
+
+
+def _no_file(call: Call) -> str:
+    raise PybpftoolError("did not find file")
 
 
 # ------------------------------------------------------------------ event_pipe
@@ -640,10 +765,12 @@ _SAMPLE = 9
 
 # ------------------------------------------------------------------ rows
 
-DATA = Place("DATA", _read_key, definition="{ [hex] BYTES }", absent=_no_key)
+DATA = Place("DATA", _read_key, definition="{ [hex] BYTES | JSON }", absent=_no_key)
 EVENT_MAP = Place("MAP", _read_event_map)
 VALUE = Place("VALUE", _read_value, definition="{ DATA | MAP | PROG }", absent=_no_value)
 UPDATE_FLAGS = Place("UPDATE_FLAGS", _read_flags, definition="{ any | exist | noexist }")
+TARGET = Place("TARGET", _read_target, definition="{ MAP | PATH }")
+OTHER = Place("OTHER", _read_other, definition="{ MAP | file FILE }")
 TYPE = Place(
     "TYPE",
     _read_type,
@@ -688,7 +815,14 @@ create     FILE type TYPE key KEY_SIZE value VALUE_SIZE \\
             extra="unknown arg {}".format,
             pairs=True,
         ),
-        Command("dump       MAP", dump, (MAP,), words=(2,), access="read each"),
+        Command(
+            "dump       MAP [limit N] [recursive]",
+            dump,
+            (MAP, Place("N", _read_limit)),
+            words=(2, 3, 4, 5),
+            extra=HELP,
+            access="read each",
+        ),
         Command(
             "update     MAP [key DATA] [value VALUE] [UPDATE_FLAGS]",
             update,
@@ -751,9 +885,26 @@ create     FILE type TYPE key KEY_SIZE value VALUE_SIZE \\
         ),
         Command("dequeue    MAP", pop, (MAP,), words=2, extra=IGNORE, access="write"),
         Command("freeze     MAP", freeze, (MAP,), words=2, wrong=NEEDS, access="write"),
+        Command("export     MAP [file FILE]", export, (MAP, FILE), words=2, wrong=NEEDS),
+        Command(
+            "import     TARGET file FILE [UPDATE_FLAGS] [dry_run]",
+            import_,
+            (TARGET, Place("FILE", read_word, absent=_no_file), UPDATE_FLAGS),
+            words=3,
+            wrong=NEEDS,
+            access="write",
+        ),
+        Command("diff       MAP OTHER", diff, (MAP, OTHER), words=4, wrong=NEEDS),
+        Command(
+            "watch      MAP [interval S]",
+            watch,
+            (MAP, Place("S", _read_interval)),
+            words=2,
+            wrong=NEEDS,
+        ),
         Command("help"),
     ),
-    (MAP, DATA, PROG, VALUE, UPDATE_FLAGS, TYPE),
+    (MAP, DATA, PROG, VALUE, UPDATE_FLAGS, TARGET, OTHER, TYPE),
     options="{-f|--bpffs} | {-n|--nomount}",
     summary=__doc__ or "",
 )

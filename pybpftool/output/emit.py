@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, BinaryIO
 
-    from ..command import Bulk
+    from ..command import Bulk, Layout
     from .whole_file import WholeFile
 
 _FULL = 1 << 16  # pieces are gathered up to this many characters before a write
@@ -127,7 +127,9 @@ class Console:
             watch(result)
         elif isinstance(result, Many):
             write = self.complain if result.aside and not self.json else self.write
-            self._stream(_many(result, self.form, self.depth), write, flush=result.flush)
+            plain = result.terminal if self.terminal else result.plain
+            pieces = _many(result, plain, self.form, self.depth)
+            self._stream(pieces, write, flush=result.flush)
         else:
             pieces = result.chunks(self.form, self.depth)
             if result.terminal and not self.json and self.terminal:
@@ -184,9 +186,9 @@ def _plain(plain: object, record: object) -> str:
     return plain if isinstance(plain, str) else plain(record)  # type: ignore[operator]  # One.plain is str or Layout
 
 
-def _many(result: Many, form: str, depth: int) -> Iterator[str]:
+def _many(result: Many, plain: Layout, form: str, depth: int) -> Iterator[str]:
     if form == PLAIN:
-        return map(result.plain, result.records)
+        return map(plain, result.records)
     return array(result.records, form, depth)
 
 

@@ -58,7 +58,7 @@ def test_map_types_are_those_of_the_kernel() -> None:
         ("m sh", ["id", "pinned", "name"]),
         ("-j map dump", ["id", "pinned", "name"]),
         ("map dump id", []),
-        ("map dump id 7", []),
+        ("map dump id 7", ["limit", "recursive"]),
         ("map lookup id 7", ["key"]),
         ("map lookup id 7 key", ["hex"]),
         ("map lookup id 7 key hex", []),

@@ -47,6 +47,8 @@ DIFFERENCES = {
     "bpftool has them only where it can load its iterator program, and was built with it.",
     "more-words": "There are commands, keywords and options that bpftool has not; the help of "
     "an object shows them.",
+    "typed-data": "map takes keys and values by field name, and exports, imports, compares and "
+    "watches maps; bpftool takes bytes alone.",
     "enums-in-json": "An unsigned value of an enum from 2^31 on is that number in JSON too; "
     "bpftool extends its sign to 64 bits there.",
     "first-type": "A sorted C header has all types; bpftool loses the one that sorts first.",

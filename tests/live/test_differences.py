@@ -236,6 +236,23 @@ def test_more_words(both: Both, btf_file: Path) -> None:
     assert "layout" not in both.reference("btf", "help").err
 
 
+def test_typed_data(both: Both, pins: str) -> None:
+    with made(KINDS["t_key"], pins) as map:
+        handle = ["id", str(map.id)]
+        for words in (
+            ["update", *handle, "key", '{"kind": "BLUE"}', "value", '"RED"'],
+            ["update", *handle, "key", '{"kind": "BLUE"}', "value", "GREEN"],
+            ["dump", *handle, "limit", "1"],
+            ["dump", *handle, "recursive"],
+            ["export", *handle],
+            ["diff", *handle, *handle],
+        ):
+            assert ours("map", *words).status == 0
+            assert both.reference("map", *words).status
+        assert "watch" in ours("map", "help").err
+        assert "watch" not in both.reference("map", "help").err
+
+
 def test_enums_in_json(both: Both, btf_file: Path) -> None:
     words = ["-j", "btf", "dump", "file", str(btf_file)]
     mine, theirs = ours(*words).json, both.reference(*words).json

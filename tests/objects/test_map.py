@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -530,3 +532,257 @@ def test_a_failed_pin_leaves_no_descriptor(kernel: Kernel, monkeypatch: pytest.M
     assert ended.err == "Error: can't pin BPF object: dir '/nonexistent' doesn't exist\n"
     assert ended.status == 255
     assert set(os.listdir("/proc/self/fd")) <= before
+
+
+# ------------------------------------------------------------------ typed data
+
+
+@pytest.fixture
+def typed_kernel(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    """Map 8 has types: u32 -> struct { u16 a, b; }."""
+    from pybpftool.btf.reader import read_btf
+    from pybpftool.entries import typed
+    from tests.support.btf_builder import BtfBuilder
+
+    b = BtfBuilder()
+    u32, u16 = b.int("u32", 4), b.int("u16", 2)
+    pair = b.struct("pair", 4, [("a", u16, 0), ("b", u16, 16)])
+    kernel.add_map(
+        8,
+        type=HASH,
+        name="typed",
+        key_size=4,
+        value_size=4,
+        max_entries=3,
+        btf_id=1,
+        btf_key_type_id=u32,
+        btf_value_type_id=pair,
+        entries={b"\1\0\0\0": b"\1\0\2\0"},
+    )
+    monkeypatch.setattr(typed, "_btf", lambda btf_id: read_btf(b.blob()))
+    return kernel
+
+
+@pytest.mark.parametrize(
+    ("words", "entries"),
+    [
+        ('key 1 value {"a":9}', {1: (9, 2)}),
+        ('value {"b":9} key 0x1 exist', {1: (1, 9)}),
+        ('key 2 value {"b":9}', {1: (1, 2), 2: (0, 9)}),
+        ('key 2 value {"a":7} noexist', {1: (1, 2), 2: (7, 0)}),
+        ('key 1 0 0 0 value {"a":9}', {1: (9, 2)}),
+        ("key 1 value 3 0 4 0", {1: (3, 4)}),
+    ],
+)
+def test_update_by_field(
+    typed_kernel: Kernel, words: str, entries: dict[int, tuple[int, int]]
+) -> None:
+    assert pybpftool("map", "update", "id", "8", *words.split()) == Ended(b"", b"", 0)
+    packed = {struct.pack("=I", key): struct.pack("=HH", *pair) for key, pair in entries.items()}
+    assert typed_kernel.maps[8].entries == packed
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "status"),
+    [
+        ('key {"x":1} value {}', "key: an object is not a whole number", 255),
+        ('key -1 value {"a":1}', "key: -1 does not fit u32", 255),
+        ('key 1 value {"a":70000}', "value.a: 70000 does not fit u16", 255),
+        ('key 1 value {"c":1}', "value: there is no field 'c'; a, b", 255),
+        ("key 1 value 7", "value: '7' is not an object with fields", 255),
+        ("key 1 value [", "value: no JSON at character 2: Expecting value", 255),
+        ('key 2 value {"a":1} exist', "update failed: No such file or directory", 254),
+        ('key 1 value {"a":1} noexist', "update failed: File exists", 239),
+    ],
+)  # fmt: skip
+def test_update_refused(typed_kernel: Kernel, words: str, message: str, status: int) -> None:
+    before = dict(typed_kernel.maps[8].entries)
+    words_ = ["--", "map", "update", "id", "8", *words.split()]
+    assert pybpftool(*words_) == Ended(b"", f"Error: {message}\n".encode(), status)
+    assert typed_kernel.maps[8].entries == before
+
+
+def test_a_key_that_comes_and_goes_is_looked_at_anew(typed_kernel: Kernel) -> None:
+    """Between the look and the write the key was added by another, who set the other field."""
+    update = typed_kernel._map_update_elem
+    fake = typed_kernel.maps[8]
+    key = struct.pack("=I", 5)
+
+    def late(arm: Any) -> int:
+        fake.entries.setdefault(key, struct.pack("=HH", 0, 77))
+        return update(arm)
+
+    typed_kernel.rules["MAP_UPDATE_ELEM"] = late
+    assert pybpftool("map", "update", "id", "8", "key", "5", "value", '{"a":1}').status == 0
+    assert fake.entries[key] == struct.pack("=HH", 1, 77)
+    typed_kernel.rules["MAP_UPDATE_ELEM"] = -errno.ENOENT
+    ended = pybpftool("map", "update", "id", "8", "key", "5", "value", '{"a":1}')
+    assert (ended.err, ended.status) == ("Error: update failed: No such file or directory\n", 254)
+
+
+def test_references_by_json(kernel: Kernel) -> None:
+    kernel.add_map(8, type=HASH_OF_MAPS, key_size=4, value_size=4)
+    seen = []
+
+    def update(arm: Any) -> int:
+        fd = int.from_bytes(memory(arm.value, 4)[:], "little")
+        seen.append(kernel._open[fd].info["id"])
+        return 0
+
+    kernel.rules["MAP_UPDATE_ELEM"] = update
+    for value in (
+        '{"name":"flows"}',
+        '{"id":5}',
+        '{"id":6,"name":"flows"}',
+        '{"id":5,"name":"twin"}',
+    ):
+        words = ["update", "id", "8", *"key 0 0 0 0 value".split(), value]
+        assert pybpftool("map", *words) == Ended(b"", b"", 0)
+    assert seen == [1, 5, 1, 5]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ('{"name":"twin"}', "value: more than one map has the name 'twin'"),
+        ('{"name":"nobody"}', "value: no map has the name 'nobody'"),
+        ('{"name":7}', "value.name: no text that names a map"),
+        ('{"id":-1}', "value.id: there is no such id"),
+        ('{"id":null}', "value: null is no map"),
+        ('{"id":99}', "get map by id (99): No such file or directory"),
+        ('{"tag":1}', 'value: a map is {"id": N}, {"name": …} or {"pinned": …}'),
+        ("[1]", 'value: a map is {"id": N}, {"name": …} or {"pinned": …}'),
+    ],
+)
+def test_references_refused(kernel: Kernel, value: str, message: str) -> None:
+    kernel.add_map(8, type=HASH_OF_MAPS, key_size=4, value_size=4)
+    ended = pybpftool("map", *"update id 8 key 0 0 0 0 value".split(), value)
+    assert (ended.err, ended.status) == (f"Error: {message}\n", 255)
+
+
+def test_export_and_import(kernel: Kernel, tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    header = (
+        '{"map":{"type":"hash","name":"flows","key_size":2,"value_size":2,'
+        '"max_entries":8,"flags":0}}'
+    )
+    entries = '{"key_hex":"c1c2","value_hex":"a1a2"}', '{"key_hex":"0102","value_hex":"0304"}'
+    text = "\n".join((header, *entries)) + "\n"
+    assert pybpftool("map", "export", "id", "1") == Ended(text.encode(), b"", 0)
+    assert pybpftool("-j", "map", "export", "id", "1").json == [
+        json.loads(line) for line in text.splitlines()
+    ]
+    assert pybpftool("-j", "map", "export", "id", "1", "file", str(file)).json == {"entries": 2}
+    assert file.read_text() == text
+    kernel.add_map(8, type=HASH, key_size=2, value_size=2)
+    words = ["map", "import", "id", "8", "file", str(file)]
+    assert pybpftool(*words, "dry_run") == Ended(b"2 entries are fine\n", b"", 0)
+    assert kernel.maps[8].entries == {}
+    assert pybpftool(*words) == Ended(b"2 entries in\n", b"", 0)
+    assert kernel.maps[8].entries == kernel.maps[1].entries
+    assert pybpftool("map", "diff", "id", "1", "id", "8") == Ended(b"", b"", 0)
+    assert pybpftool("map", "diff", "id", "1", "file", str(file)) == Ended(b"", b"", 0)
+    kernel.maps[8].entries = {b"\1\2": b"\3\3", b"nn": b"vv"}
+    assert [
+        (each["change"], each["key_hex"])
+        for each in pybpftool("-j", "map", "diff", "id", "8", "file", str(file)).json
+    ] == [("changed", "0102"), ("removed", "6e6e"), ("added", "c1c2")]
+
+
+NO_FILE = "can't read /nonexistent: No such file or directory"
+
+
+@pytest.mark.parametrize("refused", [errno.EINVAL, 524])
+def test_import_without_batches(kernel: Kernel, tmp_path: Path, refused: int) -> None:
+    kernel.rules["MAP_UPDATE_BATCH"] = -refused
+    file = tmp_path / "lines"
+    pybpftool("map", "export", "id", "1", "file", str(file))
+    kernel.add_map(8, type=HASH, key_size=2, value_size=2)
+    assert pybpftool("map", "import", "id", "8", "file", str(file)).status == 0
+    assert kernel.maps[8].entries == kernel.maps[1].entries
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "status"),
+    [
+        ("import id 1", "'import' needs at least 3 arguments, 2 found", 255),
+        ("import id 5 file {}", "the two have 2 and 4 bytes of key", 255),
+        ("import id 1 file /nonexistent", NO_FILE, 255),
+        ("import id 1 noexist dry_run", "did not find file", 255),
+        ("import id 1 file {} noexist",
+         "line 2: update failed: File exists; 0 entries went in", 239),
+        ("diff id 1 id 5", "the two have 2 and 4 bytes of key", 255),
+        ("diff id 5 file {}", "the two have 4 and 2 bytes of key", 255),
+        ("diff id 1 file /nonexistent", NO_FILE, 255),
+        ("diff id 1", "'diff' needs at least 4 arguments, 2 found", 255),
+        ("watch id 1 interval 0", "can't parse 0 as interval", 255),
+        ("watch id 1 interval x", "can't parse x as interval", 255),
+        ("watch id 1 interval nan", "can't parse nan as interval", 255),
+        ("export id 1 file /nonexistent/x",
+         "can't write /nonexistent/x: No such file or directory", 255),
+        ("dump id 1 limit x", "can't parse x as limit", 255),
+    ],
+)  # fmt: skip
+def test_lines_refused(
+    kernel: Kernel, tmp_path: Path, words: str, message: str, status: int
+) -> None:
+    file = tmp_path / "lines"
+    pybpftool("map", "export", "id", "1", "file", str(file))
+    ended = pybpftool("map", *words.format(file).split())
+    assert (ended.out, ended.err, ended.status) == ("", f"Error: {message}\n", status)
+
+
+def test_a_new_map_needs_a_header(kernel: Kernel, tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    file.write_text('{"key_hex":"0102","value_hex":"0304"}\n')
+    ended = pybpftool("map", "import", "/x", "file", str(file))
+    assert ended.err == "Error: the first line is no header, and a new map needs one\n"
+    pybpftool("map", "export", "id", "1", "file", str(file))
+    ended = pybpftool("map", "import", "/x", "file", str(file), "dry_run")
+    assert ended == Ended(b"2 entries are fine\n", b"", 0)
+
+
+def test_limit_reads_no_more(kernel: Kernel) -> None:
+    kernel.add_map(
+        8,
+        type=HASH,
+        key_size=2,
+        value_size=2,
+        max_entries=5000,
+        entries={struct.pack("=H", at): b"vv" for at in range(5000)},
+    )
+    counts = []
+    lookup = kernel._map_lookup_batch
+
+    def counted(arm: Any) -> int:
+        counts.append(arm.count)
+        return lookup(arm)
+
+    kernel.rules["MAP_LOOKUP_BATCH"] = counted
+    ended = pybpftool("map", "dump", "id", "8", "limit", "3")
+    assert ended.out.endswith("key: 02 00  value: 76 76\nFound 3 elements\n")
+    assert counts == [3]
+    assert len(pybpftool("-j", "map", "dump", "id", "8", "limit", "300").json) == 300
+    assert sum(counts[1:]) < 1000
+
+
+def test_recursive(kernel: Kernel) -> None:
+    kernel.add_map(
+        8,
+        type=HASH_OF_MAPS,
+        key_size=1,
+        value_size=4,
+        entries={b"\1": b"\1\0\0\0", b"\2": b"\x63\0\0\0"},
+    )
+    assert pybpftool("map", "dump", "id", "8", "recursive").out == (
+        "key: 01  inner_map_id: 1 \n"
+        "    key: c1 c2  value: a1 a2\n"
+        "    key: 01 02  value: 03 04\n"
+        "    Found 2 elements\n"
+        "key: 02  inner_map_id: 99 \n"
+        "Found 2 elements\n"
+    )
+    record = pybpftool("-j", "map", "dump", "id", "8", "recursive").json
+    assert record[0]["elements"] == pybpftool("-j", "map", "dump", "id", "1").json
+    assert record[1]["elements"] == []
+    assert pybpftool("-p", "map", "dump", "id", "8", "recursive").json == record

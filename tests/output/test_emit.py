@@ -57,6 +57,20 @@ def test_aside(form: str, texts: tuple[bytes, bytes]) -> None:
     assert (out.getvalue(), err.getvalue()) == texts
 
 
+class Terminal(io.BytesIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("form", "text"), [(PLAIN, b"seen\n"), (COMPACT, b"[1]")])
+def test_many_on_a_terminal(form: str, text: bytes) -> None:
+    out = Terminal()
+    made = Console(out)
+    made.form = form
+    made.show(Many([1], "{}\n".format, terminal=lambda record: "seen\n"))
+    assert out.getvalue() == text
+
+
 @pytest.mark.parametrize(("form", "text"), [(PLAIN, b""), (COMPACT, b"[]"), (PRETTY, b"[]")])
 def test_many_of_none(form: str, text: bytes) -> None:
     made, out, _ = console(form)

@@ -344,5 +344,17 @@ class Kernel(Tape):
         memory(arm.out_batch, 4)[:] = (at + len(batch)).to_bytes(4, "little")
         return -errno.ENOENT if last else 0
 
+    def _map_update_batch(self, arm: Any) -> int:
+        fake = self._open[arm.map_fd]
+        size, width = fake.key_size, fake.width
+        for at in range(arm.count):
+            value = memory(arm.values + at * width, width)[:]
+            key = memory(arm.keys + at * size, size)[:]
+            if key not in fake.entries and len(fake.entries) >= fake.info["max_entries"]:
+                arm.count = at
+                return -errno.E2BIG
+            fake.entries[key] = value
+        return 0
+
     def _map_freeze(self, arm: Any) -> int:
         return 0
