@@ -72,7 +72,7 @@ class Definitions:
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
         self._kinds = btf.kinds
-        count = len(btf.kinds)
+        count = btf.type_count
         self._ordered = bytearray(count)  # 0, _UNDER_WAY or _DONE
         self._emitted = bytearray(count)
         self._forwarded: set[int] = set()
@@ -154,11 +154,14 @@ class Definitions:
     def _is_referenced(self, id: int) -> bool:
         if self._referenced is None:
             btf = self._btf
-            found = self._referenced = set()
-            for each, kind in enumerate(self._kinds):
-                if kind in types.REFERENCES:
-                    found.add(btf.size(each))
-                elif kind in _HOLDERS:
+            kinds, words = btf.kinds_of_all(), btf.words
+            found = self._referenced = {
+                words[at + 2]
+                for kind, at in zip(kinds, btf.at, strict=True)
+                if kind in types.REFERENCES
+            }
+            for each, kind in enumerate(kinds):
+                if kind in _HOLDERS:
                     # what a function returns is no reference to bpftool, so it is none here
                     found.update(btf.parts(each)[kind == types.FUNC_PROTO :])
         return id in self._referenced
@@ -171,7 +174,7 @@ class Definitions:
         kind = kinds[id]
         while kind in _SEEN_THROUGH:
             self._look(id, depth)
-            id = btf.parts(id)[0]
+            id = btf.size(id) if kind != types.ARRAY else btf.parts(id)[0]
             kind = kinds[id]
         state = self._emitted[id]
         if state == _DONE or kind in _NEVER:
@@ -248,7 +251,7 @@ def sorted_ids(btf: Btf) -> list[int]:
     themselves, is left out.
     """
     found: dict[tuple[int, str, str], list[int]] = {}
-    words, text, kinds = btf.words, btf.text, btf.kinds
+    words, text, kinds = btf.words, btf.text, btf.kinds_of_all()
     nameless = (_LAST, "", "")
     for id, at in enumerate(btf.at):
         kind = kinds[id]
@@ -291,7 +294,7 @@ def _end(btf: Btf, id: int) -> int:
     for _ in range(_DEEPEST):
         if kinds[end] not in _FOLLOWED:
             return end
-        end = btf.parts(end)[0]
+        end = btf.size(end) if kinds[end] != types.ARRAY else btf.parts(end)[0]
     raise btf.bad(id, "refers to itself, or to too many types in a row")
 
 

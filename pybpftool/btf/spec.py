@@ -84,7 +84,7 @@ class Btf:
         self.type_count: Final[int] = len(at)
         self.strings_start: Final = base.strings_end if base else 0
         self._types_at = types_at
-        self._kinds: list[int] | None = None
+        self._kinds: list[int] | _Kinds | None = None
         self._names: bytes | None = None
         self._text: _Text | None = None
         self._aligns: dict[int, int] = {}
@@ -198,14 +198,15 @@ class Btf:
         """
         words, at = self.words, self.at[id]
         info = words[at + 1]
-        kind = kind_of(info)
+        kind = info >> 24 & 0x7F  # kind_of and vlen_of, without the price of two calls
+        vlen = info & 0xFFFFFF
         if kind in types.REFERENCES:
             return [words[at + 2]]
-        if kind in (types.STRUCT, types.UNION):
-            members: list[int] = words[at + 4 : at + 3 + 3 * vlen_of(info) : 3].tolist()
+        if kind in _AGGREGATES:
+            members: list[int] = words[at + 4 : at + 3 + 3 * vlen : 3].tolist()
             return members
         if kind == types.FUNC_PROTO:
-            params = words[at + 2 : at + 3 + 2 * vlen_of(info) : 2]  # the first is what it returns
+            params = words[at + 2 : at + 3 + 2 * vlen : 2]  # the first is what it returns
             return params.tolist()
         return [words[at + 3]] if kind == types.ARRAY else []
 
@@ -363,7 +364,7 @@ class Btf:
             from array import array
 
             places = self.at[self.own_start :]
-            self._names = array("I", [self.words[at] for at in places]).tobytes()
+            self._names = array("I", map(self.words.__getitem__, places)).tobytes()
         raw = name.encode("utf-8", "surrogateescape")
         if not raw or b"\0" in raw:
             return  # no name is no name to be found by
@@ -383,9 +384,15 @@ class Btf:
     # -------------------------------------------------------------- the whole
 
     @property
-    def kinds(self) -> Sequence[int]:
-        """The kind number of each type by id."""
+    def kinds(self) -> Mapping[int, int] | Sequence[int]:
+        """Kind number by type id, looked up as they are asked for."""
         if self._kinds is None:
+            self._kinds = _Kinds(self)
+        return self._kinds
+
+    def kinds_of_all(self) -> Sequence[int]:
+        """The same for who needs most of them: all are looked up at once."""
+        if not isinstance(self._kinds, list):
             words = self.words
             self._kinds = [words[at + 1] >> 24 & 0x7F for at in self.at]
         return self._kinds
@@ -395,7 +402,7 @@ class Btf:
 
         For BTF from files: what the kernel hands out has been through this.
         """
-        kinds, most = self.kinds, self.type_count
+        kinds, most = self.kinds_of_all(), self.type_count
         text = self.text_of_all()
         deep = bytearray(most)  # references and arrays in a row that end in each type
         for id in range(self.own_start, most):
@@ -443,6 +450,17 @@ class Btf:
             deep[each] = depth
 
 
+class _Kinds(dict[int, int]):
+    """Type id -> kind number, kept once looked up."""
+
+    def __init__(self, btf: Btf) -> None:
+        self._btf = btf
+
+    def __missing__(self, id: int) -> int:
+        kind = self[id] = self._btf.kind(id)
+        return kind
+
+
 class _Text(dict[int, str]):
     """String offset -> string, kept once looked up."""
 
@@ -457,6 +475,7 @@ class _Text(dict[int, str]):
         return text
 
 
+_AGGREGATES = frozenset((types.STRUCT, types.UNION))
 _NUMBERS = frozenset((types.INT, types.ENUM, types.ENUM64, types.FLOAT))
 _CHAINED = types.MODIFIERS | {types.TYPEDEF, types.ARRAY, types.VAR}
 _SIZED = frozenset(
@@ -472,10 +491,14 @@ _SIZED = frozenset(
 )
 
 
+_SEARCHES = 32
+"""Searches through all names that take as long as looking at each of them."""
+
+
 def _places(names: bytes, wanted: set[int]) -> list[int]:
     """Indices at which one of the wanted numbers stands among these u32, ascending."""
     words = memoryview(names).cast("I")
-    if len(wanted) > 2:
+    if len(wanted) > _SEARCHES:
         return [index for index, word in enumerate(words) if word in wanted]
     found = []
     for word in wanted:
