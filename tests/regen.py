@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from pybpftool.cli import options
+from pybpftool.cli.complete import table
 from pybpftool.cli.main import load
 from pybpftool.cli.manpage import page, top_page
 from pybpftool.kernel.abi_build import build
@@ -31,6 +33,40 @@ def generated() -> Iterator[tuple[str, str]]:
     yield "man/pybpftool.8", top_page(things)
     for thing in things:
         yield f"man/pybpftool-{thing.name}.8", page(thing)
+    yield from _completions()
+
+
+TABLES = {
+    "completions/pybpftool": ('_pybpftool_states=(""', ")", "_pybpftool_options=(", ")"),
+    "completions/_pybpftool": (
+        "typeset -ga _pybpftool_states=(",
+        ")",
+        "typeset -ga _pybpftool_options=(",
+        ")",
+    ),
+    "completions/pybpftool.fish": (
+        "set -g __pybpftool_states \\",
+        "",
+        "set -g __pybpftool_options \\",
+        "",
+    ),
+}
+"""How each shell writes two lists: their heads and ends.  bash counts from 0, the states from 1."""
+
+
+def _completions() -> Iterator[tuple[str, str]]:
+    """The scripts, with the words of the rows between their two marks."""
+    states = [f"'{state}'" for state in table()]
+    shown = [f"--{name}" for name in options.LONG]
+    for name, (begin, end, begin_options, end_options) in TABLES.items():
+        more = " \\\n" if not end else "\n"
+        lists = [
+            f"{head}\n    {f'{more}    '.join(words)}\n{tail}".rstrip("\n")
+            for head, words, tail in ((begin, states, end), (begin_options, shown, end_options))
+        ]
+        before, mark, rest = (ROOT / name).read_text().partition("# begin table\n")
+        after = rest[rest.index("# end table\n") :]
+        yield name, before + mark + "\n".join(lists) + "\n" + after
 
 
 def stale() -> dict[str, str]:
