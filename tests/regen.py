@@ -30,10 +30,19 @@ def generated() -> Iterator[tuple[str, str]]:
             build(str(target))
         yield "pybpftool/kernel/_abi.py", target.read_text()
     things = [load(name) for name in OBJECTS]
-    yield "man/pybpftool.8", top_page(things)
+    yield "man/pybpftool.8", top_page(things, _differences())
+    examples = (ROOT / "docs/man-examples.md").read_text().split("\n## ")
+    texts = dict(section.split("\n", 1) for section in examples[1:])
     for thing in things:
-        yield f"man/pybpftool-{thing.name}.8", page(thing)
+        yield f"man/pybpftool-{thing.name}.8", page(thing, texts[thing.name])
     yield from _completions()
+
+
+def _differences() -> list[list[str]]:
+    """The rows of docs/differences.md: name, bpftool's way, ours."""
+    lines = (ROOT / "docs/differences.md").read_text().splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("|")]
+    return [[cell.strip() for cell in row[:3]] for row in rows[2:]]
 
 
 TABLES = {
