@@ -57,7 +57,13 @@ def test_files_that_are_named_exist(page: Path) -> None:
         assert list(ROOT.glob(name)), name
 
 
-RUN = ["README.md", "docs/typed-data.md", "docs/man-examples.md", "docs/cookbook.md"]
+RUN = [
+    "README.md",
+    "docs/cookbook.md",
+    "docs/man-examples.md",
+    "docs/tutorial.md",
+    "docs/typed-data.md",
+]
 """The pages whose lines behind ``#`` are run."""
 
 
