@@ -34,7 +34,7 @@ def main() -> None:
         [sys.executable, ROOT / "examples/typed_map.py", PLACE], check=True, env=environment
     )
     tool = f'pybpftool() {{ {sys.executable} -m pybpftool "$@"; }}; '
-    console = Console(record=True, width=100, file=StringIO(), force_terminal=True)
+    console = Console(record=True, width=112, file=StringIO(), force_terminal=True)
     try:
         for line in LINES:
             done = subprocess.run(
