@@ -6,6 +6,7 @@ import doctest
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,12 +57,27 @@ def test_files_that_are_named_exist(page: Path) -> None:
         assert list(ROOT.glob(name)), name
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/typed-data.md"])
+RUN = [
+    "README.md",
+    "docs/cookbook.md",
+    "docs/man-examples.md",
+    "docs/tutorial.md",
+    "docs/typed-data.md",
+]
+"""The pages whose lines behind ``#`` are run."""
+
+
+@pytest.mark.parametrize("page", RUN)
 def test_lines_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lines of a page, run on maps of other names, answer as it says."""
     need(os.geteuid() == 0 and os.path.ismount("/sys/fs/bpf"), "needs root and /sys/fs/bpf")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    tool_path = tmp_path / "bin" / "pybpftool"
+    tool_path.parent.mkdir()
+    tool_path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m pybpftool "$@"\n')
+    tool_path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool_path.parent}:{os.environ['PATH']}")
     place = f"/sys/fs/bpf/page_{os.getpid()}_"
     text = (ROOT / page).read_text().replace("/sys/fs/bpf/", place)
     parts = re.findall(r"^    # (.*)\n((?:    [^#\n].*\n|\n(?=        ))*)", text, re.MULTILINE)
@@ -69,7 +85,11 @@ def test_lines_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     try:
         for line, answer in parts:
             tool, *words = shlex.split(line)
-            if tool.startswith("examples/"):
+            if {"|", ">", "$("} & set(re.findall(r"\$\(|(?<= )[|>](?= )", line)):
+                need(shutil.which("jq"), "no jq in PATH")
+                done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+                assert _same(done.stderr + done.stdout) == _same(answer)
+            elif tool.startswith("examples/"):
                 subprocess.run([sys.executable, ROOT / tool, *words], check=True)
             elif tool != "pybpftool":
                 subprocess.run([tool, *words], check=True)

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(checkout: Path, kind: str) -> Path:
     """The archive that the build backend makes; ``kind``: wheel or sdist."""
     into = checkout.parent / kind
-    into.mkdir()
+    into.mkdir(exist_ok=True)
     code = f"from setuptools import build_meta; build_meta.build_{kind}({str(into)!r})"
     run(sys.executable, "-c", code, cwd=checkout)
     [made] = into.iterdir()
@@ -123,6 +124,28 @@ def test_installed_script(wheel: Path, tmp_path: Path) -> None:
 
     (tmp_path / "bpftool").symlink_to(script)
     assert run(tmp_path / "bpftool", "version", cwd=tmp_path).startswith("bpftool v7.")
+
+
+def test_one_file_that_python_runs(tmp_path: Path) -> None:
+    """Only Python, the file, and cffi's machine code beside it."""
+    archive = tmp_path / "pybpftool.pyz"
+    run(sys.executable, "-m", "tests.zipapp", archive, cwd=ROOT)
+    backend = find_spec("_cffi_backend")
+    assert backend is not None and backend.origin is not None
+    shutil.copy(backend.origin, tmp_path)
+    code = f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); "
+    for word, first in (("version", "pybpftool v"), ("help", "Usage: pybpftool ")):
+        program = f"{code}sys.argv = ['pybpftool', {word!r}]; runpy.run_path({str(archive)!r})"
+        argv = [sys.executable, "-S", "-E", "-c", program]
+        done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True)
+        assert (done.stdout + done.stderr).startswith(first), done
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_an_index_would_take_it(checkout: Path, wheel: Path, kind: str) -> None:
+    pytest.importorskip("twine")
+    made = wheel if kind == "wheel" else build(checkout, "sdist")
+    run(sys.executable, "-m", "twine", "check", "--strict", made, cwd=checkout)
 
 
 def test_generated_files_are_fresh() -> None:

@@ -37,7 +37,7 @@ ROOMS = """
     places      errors number command kernel identity
     objects     errors number signals command output btf kernel insn sources entries probe \
                 identity places
-    cli         errors number command output probe sources places objects
+    cli         errors number command output kernel probe sources places objects
 """
 """Each room and those it may import; within a room everything goes, but an object never imports
 another (the modules of an object that is a package may import each other).  Everyone may read the

@@ -31,8 +31,28 @@ _TOP_OPTIONS = (
 )
 
 
-def page(thing: Object) -> str:
-    """The page of one object, ``pybpftool-OBJECT(8)``."""
+_FILES = (
+    (
+        "/sys/fs/bpf",
+        "The BPF file system, where objects are pinned; mounted when needed, not with -n.",
+    ),
+    ("/sys/kernel/btf/vmlinux", "The types of the kernel, those of its modules beside it."),
+    ("/sys/kernel/tracing", "Tracefs: the trace pipe, and the events that programs stand on."),
+    ("/proc/PID/fdinfo", "Where the processes that hold an object are found."),
+)
+_ENVIRONMENT = (
+    ("NO_COLOR", "If set and not empty, nothing has colours, even at a terminal."),
+    ("TERM", 'At a terminal "dumb" there are neither colours nor tables that move.'),
+    ("POSIXLY_CORRECT", "If set, options must stand before the other words."),
+    ("_PYBPFTOOL_COMPLETE", "Set by the completion scripts only."),
+)
+
+
+def page(thing: Object, examples: str) -> str:
+    """The page of one object, ``pybpftool-OBJECT(8)``.
+
+    ``examples``: sentences, and lines of a shell indented by four blanks.
+    """
     first, _, rest = thing.summary.partition("\n")
     lines = [
         *_head(f"PYBPFTOOL-{thing.name.upper()}", f"pybpftool-{thing.name}", first),
@@ -46,13 +66,21 @@ def page(thing: Object) -> str:
         ".Bl -tag -width Ds",
         *(line for rows in _together(thing.commands) for line in _command(rows)),
         ".El",
+        ".Sh OPTIONS",
+        "Those of every command are in",
+        ".Xr pybpftool 8 .",
+        *_status(),
+        *_examples(examples),
         *_tail(thing.name),
     ]
     return "\n".join(lines) + "\n"
 
 
-def top_page(things: Sequence[Object]) -> str:
-    """The page of the tool, ``pybpftool(8)``."""
+def top_page(things: Sequence[Object], differences: Sequence[Sequence[str]]) -> str:
+    """The page of the tool, ``pybpftool(8)``.
+
+    ``differences``: name, bpftool's way and ours of each, as ``docs/differences.md`` has them.
+    """
     lines = [
         *_head("PYBPFTOOL", "pybpftool", "inspect and change eBPF programs, maps and types"),
         ".Sh SYNOPSIS",
@@ -85,7 +113,10 @@ def top_page(things: Sequence[Object]) -> str:
         ".Bl -tag -width Ds",
         *(f".It Fl {names}\n{text}" for names, text in _TOP_OPTIONS),
         ".El",
-        *_tail(""),
+        *_table("ENVIRONMENT", "Ev", _ENVIRONMENT),
+        *_table("FILES", "Pa", _FILES),
+        *_status(),
+        *_tail("", [thing.name for thing in things], differences),
     ]
     return "\n".join(lines) + "\n"
 
@@ -135,14 +166,64 @@ def _paragraphs(text: str) -> Iterator[str]:
             yield _text(textwrap.fill(sentence, 78, break_on_hyphens=False))
 
 
-def _tail(name: str) -> Iterator[str]:
+def _status() -> Iterator[str]:
     yield ".Sh EXIT STATUS"
     yield "0 on success; 255 on failure,"
     yield "or 256 less the error number where the kernel refused."
+
+
+def _table(head: str, macro: str, rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f".Sh {head}"
+    yield ".Bl -tag -width Ds"
+    for name, text in rows:
+        yield f".It {macro} {name}"
+        yield from _paragraphs(text)
+    yield ".El"
+
+
+def _examples(text: str) -> Iterator[str]:
+    """The section of examples: its lines of a shell as they are, the rest as paragraphs."""
+    yield ".Sh EXAMPLES"
+    mark = False
+    for part in re.findall(
+        r"(?:^(?: {4}.*)?\n)+|(?:^[^ \n].*\n)+", text.strip() + "\n", re.MULTILINE
+    ):
+        if part.startswith("\n    ") or part.startswith("    "):
+            yield ".Bd -literal -offset indent"
+            yield from (_text(line[4:]) for line in part.strip("\n").split("\n"))
+            yield ".Ed"
+        elif part.strip():
+            if mark:
+                yield ".Pp"
+            yield from _paragraphs(part)
+        mark = True
+
+
+def _tail(
+    name: str, others: Sequence[str] = (), differences: Sequence[Sequence[str]] = ()
+) -> Iterator[str]:
     yield ".Sh SEE ALSO"
-    yield ".Xr bpf 2 ," if name else ".Xr bpf 2"
+    pages = ["bpf 2", "bpftool 8"] + [f"pybpftool-{other} 8" for other in sorted(others)]
+    pages += ["pybpftool 8"] if name else []
+    yield from (f".Xr {page} ," for page in pages[:-1])
+    yield f".Xr {pages[-1]}"
+    yield ".Sh DIFFERENCES FROM BPFTOOL"
     if name:
-        yield ".Xr pybpftool 8"
+        yield "They are listed in"
+        yield ".Xr pybpftool 8 ."
+        return
+    yield ".Bl -tag -width Ds"
+    for word, theirs, ours in differences:
+        yield f".It {word}"
+        yield from _paragraphs(f"bpftool: {_unmarked(theirs)}")
+        yield ".br"
+        yield from _paragraphs(f"pybpftool: {_unmarked(ours)}")
+    yield ".El"
+
+
+def _unmarked(text: str) -> str:
+    """Markdown without its marks: links leave their text, code stands in quotes."""
+    return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text).replace("`", '"')
 
 
 def _text(text: str) -> str:

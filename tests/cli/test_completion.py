@@ -10,13 +10,16 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pybpftool.cli import complete
 from pybpftool.cli.complete import candidates
 from pybpftool.cli.grammar import names
 from pybpftool.cli.main import TOP, load
+from pybpftool.errors import PybpftoolError
 from pybpftool.kernel.words import MAP_TYPES
 from pybpftool.objects import OBJECTS
 from tests.support.need import need
@@ -58,6 +61,7 @@ def test_map_types_are_those_of_the_kernel() -> None:
         ("m sh", ["id", "pinned", "name"]),
         ("-j map dump", ["id", "pinned", "name"]),
         ("map dump id", []),
+        ("prog top type x", ["interval", "count", "once", "sort", "name", "pid", "csv", "jsonl"]),
         ("map dump id 7", ["limit", "recursive"]),
         ("map lookup id 7", ["key"]),
         ("map lookup id 7 key", ["hex"]),
@@ -82,8 +86,49 @@ def test_map_types_are_those_of_the_kernel() -> None:
         ("map show --no-such-option", []),
     ],
 )
-def test_what_follows(line: str, offered: list[str]) -> None:
+def test_what_follows(line: str, offered: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(complete, "_alive", lambda kind, field: iter(()))
     assert words(line) == offered
+
+
+@pytest.mark.parametrize(
+    ("line", "asked", "sorts"),
+    [
+        ("map show id", ("Map", "ID"), []),
+        ("prog dump xlated tag", ("Prog", "TAG"), []),
+        ("btf dump prog name", ("Prog", "NAME"), []),
+        ("prog show pinned", ("Prog", "PIN"), [FILE]),
+        ("btf show id", ("Btf", "ID"), []),
+    ],
+)
+def test_what_lives(
+    line: str,
+    asked: tuple[str, str],
+    sorts: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Values of the kernel, without those that no shell could type as they are."""
+
+    def alive(kind: type, field: str) -> Iterator[str]:
+        yield from ((f"{kind.__name__}_{field}", "with blank"))
+
+    monkeypatch.setattr(complete, "_alive", alive)
+    assert candidates(line.split(), "") == [("_".join(asked), "plain"), *sorts]
+
+
+def test_a_kernel_that_refuses_offers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(kind: type, field: str) -> Iterator[str]:
+        raise PybpftoolError("Operation not permitted")
+
+    monkeypatch.setattr(complete, "_alive", refused)
+    assert candidates(["map", "show", "id"], "") == []
+
+
+def test_the_table_leads_nowhere_else() -> None:
+    """Every state of the scripts' table exists, and every one but the first is led to."""
+    states = complete.table()
+    led = {int(way.rpartition(":")[2]) for state in states for way in state.split()}
+    assert led == set(range(len(states) + 1)) - {1}
 
 
 def test_each_clause_once() -> None:
