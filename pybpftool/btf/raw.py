@@ -84,6 +84,9 @@ def rows(btf: Btf, form: str, depth: int, ids: Sequence[int] | None = None) -> I
     """
     layout = _Plain() if form == PLAIN else _Json(form == PRETTY, depth)
     names = _Names(btf, layout)
+    if ids is None:
+        names.update(layout.names(btf.all_strings()))
+        names[0] = ANONYMOUS
     blocks = _own(btf, layout, names) if ids is None else _asked(btf, layout, names, ids)
     mark = ""
     for texts in blocks:
@@ -186,13 +189,12 @@ def _text(
 
 
 class _Names(dict[int, str]):
-    """The text of the name at each string offset; one that was not foreseen is looked up."""
+    """The text of the name at each string offset, looked up where it is not there beforehand."""
 
     def __init__(self, btf: Btf, layout: _Layout) -> None:
-        super().__init__(layout.names(btf.all_strings()))
+        super().__init__({0: ANONYMOUS})
         self._btf = btf
         self._layout = layout
-        self[0] = ANONYMOUS
 
     def __missing__(self, offset: int) -> str:
         return self._layout.name(self._btf.string(offset))
