@@ -415,6 +415,7 @@ def header(
     yield _HEAD
     if roots is None:
         btf.text_of_all()
+        btf.kinds_of_all()
     text = CText(btf)
     definitions = Definitions(btf)
     order = roots

@@ -72,7 +72,7 @@ class Definitions:
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
         self._kinds = btf.kinds
-        count = len(btf.kinds)
+        count = btf.type_count
         self._ordered = bytearray(count)  # 0, _UNDER_WAY or _DONE
         self._emitted = bytearray(count)
         self._forwarded: set[int] = set()
@@ -155,7 +155,7 @@ class Definitions:
         if self._referenced is None:
             btf = self._btf
             found = self._referenced = set()
-            for each, kind in enumerate(self._kinds):
+            for each, kind in enumerate(btf.kinds_of_all()):
                 if kind in types.REFERENCES:
                     found.add(btf.size(each))
                 elif kind in _HOLDERS:
@@ -248,7 +248,7 @@ def sorted_ids(btf: Btf) -> list[int]:
     themselves, is left out.
     """
     found: dict[tuple[int, str, str], list[int]] = {}
-    words, text, kinds = btf.words, btf.text, btf.kinds
+    words, text, kinds = btf.words, btf.text, btf.kinds_of_all()
     nameless = (_LAST, "", "")
     for id, at in enumerate(btf.at):
         kind = kinds[id]

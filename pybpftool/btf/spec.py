@@ -84,7 +84,7 @@ class Btf:
         self.type_count: Final[int] = len(at)
         self.strings_start: Final = base.strings_end if base else 0
         self._types_at = types_at
-        self._kinds: list[int] | None = None
+        self._kinds: list[int] | dict[int, int] | None = None
         self._names: bytes | None = None
         self._text: _Text | None = None
         self._aligns: dict[int, int] = {}
@@ -198,15 +198,15 @@ class Btf:
         """
         words, at = self.words, self.at[id]
         info = words[at + 1]
-        kind = kind_of(info)
+        kind = info >> 24 & 0x7F  # kind_of and vlen_of, without the price of a call
         if kind in types.REFERENCES:
             return [words[at + 2]]
         if kind in (types.STRUCT, types.UNION):
-            members: list[int] = words[at + 4 : at + 3 + 3 * vlen_of(info) : 3].tolist()
+            members: list[int] = words[at + 4 : at + 3 + 3 * (info & 0xFFFFFF) : 3].tolist()
             return members
-        if kind == types.FUNC_PROTO:
-            params = words[at + 2 : at + 3 + 2 * vlen_of(info) : 2]  # the first is what it returns
-            return params.tolist()
+        if kind == types.FUNC_PROTO:  # the first is what it returns
+            params: list[int] = words[at + 2 : at + 3 + 2 * (info & 0xFFFFFF) : 2].tolist()
+            return params
         return [words[at + 3]] if kind == types.ARRAY else []
 
     def _place(self, id: int) -> int:
@@ -383,9 +383,15 @@ class Btf:
     # -------------------------------------------------------------- the whole
 
     @property
-    def kinds(self) -> Sequence[int]:
-        """The kind number of each type by id."""
+    def kinds(self) -> Sequence[int] | dict[int, int]:
+        """The kind number of each type by id, worked out as they are asked for."""
         if self._kinds is None:
+            self._kinds = _Kinds(self)
+        return self._kinds
+
+    def kinds_of_all(self) -> list[int]:
+        """The same for who needs most of them: all are worked out at once."""
+        if not isinstance(self._kinds, list):
             words = self.words
             self._kinds = [words[at + 1] >> 24 & 0x7F for at in self.at]
         return self._kinds
@@ -395,7 +401,7 @@ class Btf:
 
         For BTF from files: what the kernel hands out has been through this.
         """
-        kinds, most = self.kinds, self.type_count
+        kinds, most = self.kinds_of_all(), self.type_count
         text = self.text_of_all()
         deep = bytearray(most)  # references and arrays in a row that end in each type
         for id in range(self.own_start, most):
@@ -455,6 +461,18 @@ class _Text(dict[int, str]):
         if len(text) <= _KEPT_NAME:
             self[offset] = text
         return text
+
+
+class _Kinds(dict[int, int]):
+    """Type id -> kind number, kept once worked out."""
+
+    def __init__(self, btf: Btf) -> None:
+        super().__init__()
+        self._btf = btf
+
+    def __missing__(self, id: int) -> int:
+        kind = self[id] = kind_of(self._btf.words[self._btf.at[id] + 1])
+        return kind
 
 
 _NUMBERS = frozenset((types.INT, types.ENUM, types.ENUM64, types.FLOAT))
