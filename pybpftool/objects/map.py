@@ -517,7 +517,7 @@ def export(options: Options, map: Map, file: str | None = None) -> Bulk | One:
     count = -1  # the header is no entry
     with during(f"can't write {file}"):
         whole = WholeFile(file)
-    try:
+    with whole:
         for some in lines:
             count += len(some)
             text = "\n".join(some) + "\n"
@@ -525,9 +525,6 @@ def export(options: Options, map: Map, file: str | None = None) -> Bulk | One:
                 whole.stream.write(text.encode("utf-8", "surrogateescape"))
         with during(f"can't write {file}"):
             whole.keep()
-    except BaseException:
-        whole.drop()
-        raise
     return One({"entries": count}, "")
 
 
