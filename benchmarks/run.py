@@ -7,6 +7,7 @@ the largest run, as the kernel accounts it (ru_maxrss).
 
     python benchmarks/run.py            measure and print
     python benchmarks/run.py --write    … and put the tables into docs/performance.md
+    python benchmarks/run.py types      … or only the sections named
 
 Needs root, the bpftool to compare with (PYBPFTOOL_REFERENCE or the one on PATH), and pybpftool
 installed beside the interpreter that runs this.  PYBPFTOOL_NEWER_REFERENCE may name a bpftool 7.8.
@@ -25,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -425,10 +426,15 @@ def first_line(directory: Path) -> str:
     return f"`map dump` of the million into `head -1`: {time.perf_counter() - begun:.3f} s."
 
 
+_OF_DUMPS = {"first-line", "api", "lines"}
+"""Sections that measure with the map that "dumps" fills."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="put the tables into the docs")
     parser.add_argument("--entries", type=int, default=1_000_000)
+    parser.add_argument("sections", nargs="*", help="which tables, by default all")
     options = parser.parse_args()
     version = subprocess.run([*THEIRS, "version"], capture_output=True, text=True, check=True)
     machine = (
@@ -438,19 +444,25 @@ def main() -> None:
     directory = Path(tempfile.mkdtemp(prefix="pybpftool-bench."))
     try:
         mount_fs("bpf", str(directory))
-        sections = {
-            "machine": machine,
-            "dumps": dumps(directory, options.entries),
-            "first-line": first_line(directory),
-            "api": api(directory),
-            "lines": lines(directory, options.entries),
-            "growth": growth(directory),
-            "types": types(directory),
-            "one-type": one_type(directory),
-            "asking": asking(directory),
-            "programs": programs(directory),
-            "start-up": start_up(directory),
+        measured: dict[str, Callable[[], str]] = {
+            "machine": lambda: machine,
+            "dumps": lambda: dumps(directory, options.entries),
+            "first-line": lambda: first_line(directory),
+            "api": lambda: api(directory),
+            "lines": lambda: lines(directory, options.entries),
+            "growth": lambda: growth(directory),
+            "types": lambda: types(directory),
+            "one-type": lambda: one_type(directory),
+            "asking": lambda: asking(directory),
+            "programs": lambda: programs(directory),
+            "start-up": lambda: start_up(directory),
         }
+        chosen = set(options.sections) or measured.keys()
+        if unknown := chosen - measured.keys():
+            parser.error(f"no section {', '.join(sorted(unknown))}: {', '.join(measured)}")
+        if chosen & _OF_DUMPS:
+            chosen |= {"dumps"}
+        sections = {name: run() for name, run in measured.items() if name in chosen}
     finally:
         undo = ["umount", "-l", str(directory)]
         while subprocess.run(undo, stderr=subprocess.DEVNULL).returncode == 0:

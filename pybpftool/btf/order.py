@@ -154,14 +154,11 @@ class Definitions:
     def _is_referenced(self, id: int) -> bool:
         if self._referenced is None:
             btf = self._btf
-            kinds, words = btf.kinds_of_all(), btf.words
-            found = self._referenced = {
-                words[at + 2]
-                for kind, at in zip(kinds, btf.at, strict=True)
-                if kind in types.REFERENCES
-            }
-            for each, kind in enumerate(kinds):
-                if kind in _HOLDERS:
+            found = self._referenced = set()
+            for each, kind in enumerate(btf.kinds_of_all()):
+                if kind in types.REFERENCES:
+                    found.add(btf.size(each))
+                elif kind in _HOLDERS:
                     # what a function returns is no reference to bpftool, so it is none here
                     found.update(btf.parts(each)[kind == types.FUNC_PROTO :])
         return id in self._referenced

@@ -86,7 +86,7 @@ def rows(btf: Btf, form: str, depth: int, ids: Sequence[int] | None = None) -> I
     names = _Names(btf, layout)
     if ids is None:
         names.update(layout.names(btf.all_strings()))
-    names[0] = ANONYMOUS
+        names[0] = ANONYMOUS
     blocks = _own(btf, layout, names) if ids is None else _asked(btf, layout, names, ids)
     mark = ""
     for texts in blocks:
@@ -189,10 +189,10 @@ def _text(
 
 
 class _Names(dict[int, str]):
-    """The text of the name at each string offset; one that was not foreseen is looked up."""
+    """The text of the name at each string offset, looked up where it is not there beforehand."""
 
     def __init__(self, btf: Btf, layout: _Layout) -> None:
-        super().__init__()
+        super().__init__({0: ANONYMOUS})
         self._btf = btf
         self._layout = layout
 

@@ -84,7 +84,7 @@ class Btf:
         self.type_count: Final[int] = len(at)
         self.strings_start: Final = base.strings_end if base else 0
         self._types_at = types_at
-        self._kinds: list[int] | _Kinds | None = None
+        self._kinds: list[int] | dict[int, int] | None = None
         self._names: bytes | None = None
         self._text: _Text | None = None
         self._aligns: dict[int, int] = {}
@@ -198,16 +198,15 @@ class Btf:
         """
         words, at = self.words, self.at[id]
         info = words[at + 1]
-        kind = info >> 24 & 0x7F  # kind_of and vlen_of, without the price of two calls
-        vlen = info & 0xFFFFFF
+        kind = info >> 24 & 0x7F  # kind_of and vlen_of, without the price of a call
         if kind in types.REFERENCES:
             return [words[at + 2]]
-        if kind in _AGGREGATES:
-            members: list[int] = words[at + 4 : at + 3 + 3 * vlen : 3].tolist()
+        if kind in (types.STRUCT, types.UNION):
+            members: list[int] = words[at + 4 : at + 3 + 3 * (info & 0xFFFFFF) : 3].tolist()
             return members
-        if kind == types.FUNC_PROTO:
-            params = words[at + 2 : at + 3 + 2 * vlen : 2]  # the first is what it returns
-            return params.tolist()
+        if kind == types.FUNC_PROTO:  # the first is what it returns
+            params: list[int] = words[at + 2 : at + 3 + 2 * (info & 0xFFFFFF) : 2].tolist()
+            return params
         return [words[at + 3]] if kind == types.ARRAY else []
 
     def _place(self, id: int) -> int:
@@ -364,7 +363,7 @@ class Btf:
             from array import array
 
             places = self.at[self.own_start :]
-            self._names = array("I", map(self.words.__getitem__, places)).tobytes()
+            self._names = array("I", [self.words[at] for at in places]).tobytes()
         raw = name.encode("utf-8", "surrogateescape")
         if not raw or b"\0" in raw:
             return  # no name is no name to be found by
@@ -384,14 +383,14 @@ class Btf:
     # -------------------------------------------------------------- the whole
 
     @property
-    def kinds(self) -> Mapping[int, int] | Sequence[int]:
-        """Kind number by type id, looked up as they are asked for."""
+    def kinds(self) -> Sequence[int] | dict[int, int]:
+        """The kind number of each type by id, worked out as they are asked for."""
         if self._kinds is None:
             self._kinds = _Kinds(self)
         return self._kinds
 
-    def kinds_of_all(self) -> Sequence[int]:
-        """The same for who needs most of them: all are looked up at once."""
+    def kinds_of_all(self) -> list[int]:
+        """The same for who needs most of them: all are worked out at once."""
         if not isinstance(self._kinds, list):
             words = self.words
             self._kinds = [words[at + 1] >> 24 & 0x7F for at in self.at]
@@ -450,17 +449,6 @@ class Btf:
             deep[each] = depth
 
 
-class _Kinds(dict[int, int]):
-    """Type id -> kind number, kept once looked up."""
-
-    def __init__(self, btf: Btf) -> None:
-        self._btf = btf
-
-    def __missing__(self, id: int) -> int:
-        kind = self[id] = self._btf.kind(id)
-        return kind
-
-
 class _Text(dict[int, str]):
     """String offset -> string, kept once looked up."""
 
@@ -475,7 +463,18 @@ class _Text(dict[int, str]):
         return text
 
 
-_AGGREGATES = frozenset((types.STRUCT, types.UNION))
+class _Kinds(dict[int, int]):
+    """Type id -> kind number, kept once worked out."""
+
+    def __init__(self, btf: Btf) -> None:
+        super().__init__()
+        self._btf = btf
+
+    def __missing__(self, id: int) -> int:
+        kind = self[id] = kind_of(self._btf.words[self._btf.at[id] + 1])
+        return kind
+
+
 _NUMBERS = frozenset((types.INT, types.ENUM, types.ENUM64, types.FLOAT))
 _CHAINED = types.MODIFIERS | {types.TYPEDEF, types.ARRAY, types.VAR}
 _SIZED = frozenset(
@@ -491,14 +490,10 @@ _SIZED = frozenset(
 )
 
 
-_SEARCHES = 32
-"""Searches through all names that take as long as looking at each of them."""
-
-
 def _places(names: bytes, wanted: set[int]) -> list[int]:
     """Indices at which one of the wanted numbers stands among these u32, ascending."""
     words = memoryview(names).cast("I")
-    if len(wanted) > _SEARCHES:
+    if len(wanted) > 2:
         return [index for index, word in enumerate(words) if word in wanted]
     found = []
     for word in wanted:

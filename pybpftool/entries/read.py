@@ -89,6 +89,7 @@ def _batches(map: SupportsIndex, shape: Shape, first: int = _FIRST) -> Iterator[
     begun = False
     seen: set[bytes] | None = set() if shape.type == "lpm_trie" else None
     keys, values = bytearray(), bytearray()
+    looks = 0
     while True:
         if len(keys) < count * shape.key_size:
             keys, values = bytearray(count * shape.key_size), bytearray(count * shape.width)
@@ -108,12 +109,24 @@ def _batches(map: SupportsIndex, shape: Shape, first: int = _FIRST) -> Iterator[
             continue
         begun = True
         if got and seen is not None:
+            looks = _looked(looks + got, shape)
             yield from _unseen(Batch(keys, values, got), shape, seen)
         elif got:
             yield Batch(keys, values, got)
         if last:
             return
         count = max(count, min(room, count * 2))
+
+
+def _looked(looks: int, shape: Shape) -> int:
+    """How many keys were looked at; PybpftoolError when that is the map too many times over.
+
+    New keys count as well as those seen before: a map that gains and loses some without pause shows
+    new ones without end.
+    """
+    if looks > _ROUNDS * (shape.max_entries + 1):
+        raise PybpftoolError("the map changes faster than it can be read")
+    return looks
 
 
 def _unseen(batch: Batch, shape: Shape, seen: set[bytes]) -> Iterator[Batch]:
@@ -143,7 +156,7 @@ def _walk(map: SupportsIndex, shape: Shape) -> Iterator[Batch]:
     size, width = shape.key_size, shape.width
     seen: set[bytes] = set()
     keys, values = bytearray(), bytearray()
-    held = repeats = 0
+    held = looks = 0
     key: bytes | None = None
     while True:
         try:
@@ -160,10 +173,8 @@ def _walk(map: SupportsIndex, shape: Shape) -> Iterator[Batch]:
             raise error.said("can't get next key") from error
         if key is None:
             break
+        looks = _looked(looks + 1, shape)
         if key in seen:
-            repeats += 1
-            if repeats > _ROUNDS * (shape.max_entries + 1):
-                raise PybpftoolError("the map changes faster than it can be read")
             continue
         seen.add(key)
         failure = 0

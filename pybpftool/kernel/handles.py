@@ -16,13 +16,12 @@ from . import calls
 from ._abi import ffi
 from .bpffs import dirname, is_bpffs, pinned_paths
 from .proc import fd_kind
-from .syscall import Fd, lib
+from .syscall import Closing, Fd, lib
 from .words import LINK_TYPES, MAP_TYPES, PROG_TYPES, word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
     from typing import Any, SupportsIndex
 
     from typing_extensions import Self
@@ -346,7 +345,7 @@ def _as_dict(struct: Any) -> dict[str, Any]:
 # ------------------------------------------------------------------ handles
 
 
-class Handle:
+class Handle(Closing):
     """An open object of one of the four kinds below; closed when it goes out of use.
 
     ``word``: the kind in messages.  ``_walk``, ``_open``: the names of its commands.
@@ -375,17 +374,6 @@ class Handle:
     def close(self) -> None:
         """Close the descriptor; a second time does nothing."""
         self.fd.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @classmethod
     def ids(cls) -> Iterator[int]:

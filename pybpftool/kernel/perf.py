@@ -15,12 +15,11 @@ from ..signals import Stopping
 from . import calls
 from ._abi import ffi
 from .proc import online_cpus, page_size, possible_cpus, why_not_permitted
-from .syscall import PERF_EVENT_OPEN, Fd, lib
+from .syscall import PERF_EVENT_OPEN, Closing, Fd, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import TracebackType
     from typing import Any, SupportsIndex, TypeAlias
 
     from .handles import Map
@@ -180,7 +179,7 @@ class OnCpu:
         self.event.close()
 
 
-class PerfReader:
+class PerfReader(Closing):
     """Events of several CPUs: their rings entered in a perf event array, and the waiting.
 
     ``places``: (cpu, index in the map) of each ring.  They leave the map on ``close``.
@@ -213,17 +212,6 @@ class PerfReader:
         """Take the rings out of the map and give them back."""
         while self._open:
             self._open.popitem()[1].close()
-
-    def __enter__(self) -> PerfReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def events(

@@ -10,11 +10,11 @@ from __future__ import annotations
 from ..errors import BadData, KernelError
 from .perf import until_stopped
 from .proc import page_size
+from .syscall import Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
     from typing import Any
 
     from .handles import Map
@@ -89,7 +89,7 @@ class Ring:
             view.release()
 
 
-class RingReader:
+class RingReader(Closing):
     """The ring of an open map, mapped into this process, and the waiting.
 
     ``map``: of type ringbuf, open for writing as well (how far it is read is written there).
@@ -133,17 +133,6 @@ class RingReader:
         self._ring.close()
         self._producer.close()
         self._consumer.close()
-
-    def __enter__(self) -> RingReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def events(map: Map, warn: Callable[[str], None]) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,9 @@ from ._abi import ffi
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any
+    from typing import Any, TypeVar
+
+    Opened = TypeVar("Opened", bound="Closing")
 
 lib: Any = ffi.dlopen(None)
 """The C library as the process already has it; also the constants of ``abi.h``."""
@@ -157,7 +159,28 @@ def _raise_memlock() -> bool:
     return True
 
 
-class Fd:
+class Closing:
+    """What is closed by its ``close`` or by leaving a ``with`` block."""
+
+    __slots__ = ()
+
+    def close(self) -> None:
+        """Give everything back."""
+        raise NotImplementedError
+
+    def __enter__(self: Opened) -> Opened:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Fd(Closing):
     """A file descriptor that is closed when it goes out of use.
 
     Close it early with ``close`` or by leaving a ``with`` block; otherwise the last reference
@@ -185,17 +208,6 @@ class Fd:
         """The number, which is the caller's to close from now on."""
         number, self._number = self._number, -1
         return number
-
-    def __enter__(self) -> Fd:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self.close()

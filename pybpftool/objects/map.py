@@ -247,6 +247,10 @@ def _read_device(words: Words, call: Call) -> int:
 def _read_inner(words: Words, call: Call) -> Map:
     if len(words) < 2:
         raise Misuse(f"'{words.last}' needs at least 2 arguments, {len(words)} found")
+    return _read_map(words, call)
+
+
+def _read_map(words: Words, call: Call) -> Map:
     opened: Map = MAP.read(words, call)
     return opened
 
@@ -298,8 +302,7 @@ def _read_value(words: Words, call: Call) -> bytes | Handle | Given:
     if len(words) < 2:
         raise PybpftoolError(f"not enough value arguments for {kind}")
     if shape.of_maps:
-        inner: Map = MAP.read(words, call)
-        return inner
+        return _read_map(words, call)
     if "id".startswith(words.next or ""):
         call.options.warn(
             "Warning: updating program array via MAP_ID, make sure this map is kept open\n"
@@ -517,7 +520,7 @@ def export(options: Options, map: Map, file: str | None = None) -> Bulk | One:
     count = -1  # the header is no entry
     with during(f"can't write {file}"):
         whole = WholeFile(file)
-    try:
+    with whole:
         for some in lines:
             count += len(some)
             text = "\n".join(some) + "\n"
@@ -525,9 +528,6 @@ def export(options: Options, map: Map, file: str | None = None) -> Bulk | One:
                 whole.stream.write(text.encode("utf-8", "surrogateescape"))
         with during(f"can't write {file}"):
             whole.keep()
-    except BaseException:
-        whole.drop()
-        raise
     return One({"entries": count}, "")
 
 
@@ -627,18 +627,15 @@ def _painted(record: Record) -> str:
 
 def _read_target(words: Words, call: Call) -> Map | str:
     """A map, or the path of one to be made: any word that is not how a handle begins."""
-    if words.next in ("id", "name", "pinned"):
-        opened: Map = MAP.read(words, call)
-        return opened
-    return words.take()
+    return _read_map(words, call) if words.next in ("id", "name", "pinned") else words.take()
 
 
 def _read_other(words: Words, call: Call) -> Map | str:
-    if words.next == "file":
-        words.take()
-        return words.take()
-    opened: Map = MAP.read(words, call)
-    return opened
+    """A map, or the path of an export behind its keyword."""
+    if words.next != "file":
+        return _read_map(words, call)
+    words.take()
+    return words.take()
 
 
 def _read_interval(words: Words, call: Call) -> float:
@@ -696,7 +693,7 @@ def event_pipe(
         return Many(found, _ring_record if ring else _event, flush=True)
     from ..entries.events import typed_events
 
-    return Many(typed_events(found, reader), _json_line, flush=True)
+    return Many(typed_events(found, reader), _line, flush=True)
 
 
 def _event_reader(options: Options, map: Map, type: str | None, file: str | None) -> Reader | None:
@@ -719,7 +716,7 @@ def _event_reader(options: Options, map: Map, type: str | None, file: str | None
 
 
 def _read_event_map(words: Words, call: Call) -> Map:
-    opened: Map = MAP.read(words, call)
+    opened = _read_map(words, call)
     if Shape.of(opened.info).type not in ("perf_event_array", "ringbuf"):
         raise PybpftoolError("map is not a perf event array")
     return opened
@@ -753,10 +750,6 @@ def _ring_record(record: Record) -> str:
     """A record of a ring buffer."""
     data = bytes(record["data"])
     return f"== {len(data)} bytes =====\n{block(data)}\n"
-
-
-def _json_line(record: Record) -> str:
-    return dumps(record) + "\n"
 
 
 _SAMPLE = 9

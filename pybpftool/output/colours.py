@@ -1,12 +1,15 @@
 """What only people at a terminal see: colours, and arrows from jumps to where they lead.
 
 It is laid over the plain text once that is made, so whatever goes into a pipe or a file is as it
-would be without.  Colours obey NO_COLOR and what the terminal can do (rich knows how to tell).
+would be without.  Colours obey the user (``paint``) and what the terminal can do (rich knows how
+to tell).
 """
 
 from __future__ import annotations
 
 import re
+
+from .paint import wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ def code(pieces: Iterable[str]) -> Iterator[str]:
     if console.is_dumb_terminal:
         yield from pieces
         return
-    colour = _colours() if console.color_system and not console.no_color else str
+    colour = _colours() if console.color_system and wanted() else str
     lines = "".join(pieces).splitlines(keepends=True)
     for gutter, line in zip(_gutters(lines), lines, strict=True):
         if console.options.ascii_only:

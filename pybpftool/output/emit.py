@@ -78,12 +78,10 @@ class Console:
         file, self._file = self._file, None
         self._out = None
         try:
-            if status:
-                file.drop()
-            else:
-                file.keep()
+            with file:
+                if not status:
+                    file.keep()
         except OSError as error:
-            file.drop()
             self.form = PLAIN
             self.fail(PybpftoolError(f"can't write output: {error.strerror}"))
             return FAILURE

@@ -7,6 +7,7 @@ import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import TracebackType
     from typing import BinaryIO
 
 
@@ -16,6 +17,8 @@ class WholeFile:
     ``path``: the file to make or to replace; a link is followed, and the mode of a file that was
     there before is kept.  ``mode``: of a new file, less the umask.  Devices and pipes cannot be
     replaced: they are written to at once.  OSError where nothing can be made in the directory.
+
+    As a context manager it is dropped at the end of the block unless it was kept.
 
     The file has no name until it is whole (O_TMPFILE, since Linux 3.11), so that not even SIGKILL
     leaves anything behind; file systems without that get a hidden name beside the path.
@@ -51,6 +54,17 @@ class WholeFile:
             os.fchmod(fd, mode)  # umask is for new files
         self.stream = open(fd, "wb")  # noqa: SIM115 - closed by keep or drop
 
+    def __enter__(self) -> WholeFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.drop()
+
     def keep(self) -> None:
         """Put the file in its place."""
         self.stream.flush()
@@ -62,7 +76,7 @@ class WholeFile:
         self.stream.close()
 
     def drop(self) -> None:
-        """Leave no trace of it."""
+        """Leave no trace of it, if it was not kept."""
         try:
             self.stream.close()
         except OSError:

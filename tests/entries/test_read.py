@@ -114,13 +114,29 @@ def test_once_each() -> None:
         assert [k for k, _ in collected(read(3, shape), shape)] == [key(n) for n in (1, 2, 3)]
 
 
-def test_a_walk_that_never_ends_is_given_up() -> None:
+@pytest.mark.parametrize("step", [0, 1], ids=["the same key", "ever new keys"])
+@pytest.mark.parametrize("type", ["hash", "lpm_trie"])
+def test_a_walk_that_never_ends_is_given_up(type: str, step: int) -> None:
+    calls = 0
+
+    def begun_anew() -> bytes:
+        nonlocal calls
+        calls += 1
+        assert calls < 10_000, "nothing ends the walk"
+        return key(1 + calls * step)
+
     def following(arm: Any) -> int:
-        memory(arm.next_key, 4)[:] = key(1)
+        memory(arm.next_key, 4)[:] = begun_anew()
         return 0
 
-    shape = Shape("hash", 4, 4, 100)
-    rules = {"MAP_LOOKUP_BATCH": -524, "MAP_GET_NEXT_KEY": following, "MAP_LOOKUP_ELEM": 0}
+    def batch(arm: Any) -> int:
+        arm.count = 1
+        memory(arm.keys, 4)[:] = begun_anew()
+        return 0
+
+    shape = Shape(type, 4, 4, 100)
+    rules: dict[str, Any] = {"MAP_LOOKUP_BATCH": batch if type == "lpm_trie" else -524}
+    rules |= {"MAP_GET_NEXT_KEY": following, "MAP_LOOKUP_ELEM": 0}
     with Tape(**rules), pytest.raises(PybpftoolError, match="changes faster"):
         collected(read(3, shape), shape)
 

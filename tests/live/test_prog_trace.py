@@ -208,7 +208,7 @@ def streaming(bpf: None) -> Iterator[Fd]:
         with prog:
             said = calls.prog_test_run(prog, PACKET).retval
             if said == -errno.ENOMEM & 0xFFFFFFFF:
-                kernel_lacks("memory that can be had anywhere, as streams need it", said)
+                kernel_lacks("memory that can be had anywhere, as streams need it", "ENOMEM")
             yield prog
 
 

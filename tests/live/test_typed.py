@@ -274,7 +274,6 @@ def watching(map: Made, *words: str) -> subprocess.Popen[bytes]:
     )
 
 
-@pytest.mark.native
 def test_watch_while_others_write(pins: str) -> None:
     with made(BUSY, pins) as map, Others(map), watching(map) as process:
         assert process.stdout and process.stderr
@@ -287,7 +286,6 @@ def test_watch_while_others_write(pins: str) -> None:
     assert all(int(each["key_hex"][:2], 16) < 20 for each in seen)
 
 
-@pytest.mark.native
 def test_watch_into_a_closed_pipe(pins: str) -> None:
     with made(BUSY, pins) as map, Others(map), watching(map) as process:
         assert process.stdout and process.stderr

@@ -45,9 +45,8 @@ def test_kept(way: str, tmp_path: Path) -> None:
 def test_dropped(way: str, tmp_path: Path) -> None:
     path = tmp_path / "old"
     path.write_text("before")
-    file = WholeFile(str(path))
-    file.stream.write(b"text")
-    file.drop()
+    with WholeFile(str(path)) as file:
+        file.stream.write(b"text")
     assert path.read_text() == "before"
     assert os.listdir(tmp_path) == ["old"]
 

@@ -112,13 +112,9 @@ def _write(image: bytes, path: str) -> One:
 
     with during(f"can't open file {path}"):
         file = WholeFile(path, _FILE_MODE)
-    with during("error writing output file"):
-        try:
-            file.stream.write(image)
-            file.keep()
-        except OSError:
-            file.drop()
-            raise
+    with file, during("error writing output file"):
+        file.stream.write(image)
+        file.keep()
     return NOTHING
 
 

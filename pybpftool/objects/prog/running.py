@@ -118,13 +118,9 @@ def _write(path: str, data: bytearray) -> None:
 
     with during(f"failed to open {path}"):
         file = WholeFile(path)
-    try:
-        with during("failed to write output data/ctx"):
-            file.stream.write(data)
-            file.keep()
-    except BaseException:
-        file.drop()
-        raise
+    with file, during("failed to write output data/ctx"):
+        file.stream.write(data)
+        file.keep()
 
 
 # ------------------------------------------------------------------ words
