@@ -36,10 +36,10 @@ def everything() -> tuple[Btf, dict[str, int]]:
 
 
 LACKS = {
-    "btf_func": {"proto": "ENUM", "named": "ENUM", "func": "TYPEDEF"},
     "btf_func_global": {"func": "FUNC"},
-    "btf_datasec": {"var": "INT", "shown": "INT", "data": "STRUCT", "qmark": "STRUCT"},
+    "btf_func": {"proto": "ENUM", "named": "ENUM", "func": "TYPEDEF"},
     "btf_qmark_datasec": {"qmark": "DATASEC"},
+    "btf_datasec": {"var": "INT", "shown": "INT", "data": "STRUCT", "qmark": "STRUCT"},
     "btf_float": {"float": "STRUCT"},
     "btf_decl_tag": {"decl_tag": "INT"},
     "btf_type_tag": {"type_tag": "CONST"},
