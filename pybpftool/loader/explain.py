@@ -198,7 +198,7 @@ def _hint(reason: str, errno: int, slot: int | None, reasons: Mapping[int, str])
     from ..kernel.words import helper_word
 
     if "invalid func unknown#" in reason:
-        if slot in reasons:
+        if slot is not None and slot in reasons:
             return reasons[slot]
         number = _number_after(reason, "invalid func unknown#")
         if number == POISON:
