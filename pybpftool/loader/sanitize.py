@@ -84,7 +84,7 @@ def fix_datasecs(
 
     ``sections``: by name of an ELF section its size in bytes and, by name of a variable, the byte
     where it begins; for ``.kconfig`` those of the map made for it.  ``hidden``: variables and
-    functions whose symbols are not to be seen from outside: these become static.
+    subprograms whose symbols are not to be seen from outside: these become static.
     A DATASEC that has its size already (a linker made the file) keeps its offsets.  The kernel
     takes no extern variable: each is given a place, those of ``.ksyms`` an int's, and a function
     in there is replaced by a variable, for only such may be in a DATASEC.
@@ -93,6 +93,7 @@ def fix_datasecs(
     draft = _Draft(btf)
     number = 0  # an int of four bytes, once one is needed
     stand_in = 0
+    taken: set[int] = set()
     for id in range(btf.own_start, btf.type_count):
         kind = btf.kind(id)
         if kind == types.FUNC and btf.vlen(id) == GLOBAL and btf.name_of(id) in hidden:
@@ -108,7 +109,7 @@ def fix_datasecs(
                 other = var
                 if btf.kind(var) == types.FUNC:
                     stand_in = stand_in or draft.add(_STANDS_IN, types.VAR, number, GLOBAL)
-                    _take_func(btf, draft, var)
+                    _take_func(btf, draft, id, var, taken)
                     other = stand_in
                 else:
                     at = _var(btf, draft, id, var)
@@ -179,14 +180,20 @@ def _int_of(btf: Btf, draft: _Draft) -> int:
     return draft.add("int", types.INT, 4, types.SIGNED << 24 | _INT_BITS)
 
 
-def _take_func(btf: Btf, draft: _Draft, func: int) -> None:
-    """Let the kernel take an extern FUNC: a global one, all of whose parameters have names."""
+def _take_func(btf: Btf, draft: _Draft, section: int, func: int, taken: set[int]) -> None:
+    """Let the kernel take an extern FUNC: a global one, all of whose parameters have names.
+
+    ``taken``: the FUNC_PROTOs that have them already.
+    """
+    if func < btf.own_start:
+        raise btf.bad(section, f"refers to [{func}], which is not of the same BTF")
     draft.words[draft.place(func) + 1] = types.FUNC << 24 | GLOBAL
     proto = btf.target(func)
     if btf.kind(proto) != types.FUNC_PROTO:
         raise btf.bad(func, f"refers to [{proto}], which is no FUNC_PROTO")
-    if proto < btf.own_start:
+    if proto < btf.own_start or proto in taken:
         return
+    taken.add(proto)
     at = draft.place(proto) + 3
     for index, (name, type_id) in enumerate(zip(*btf.items(proto), strict=True)):
         if type_id and not name:

@@ -145,3 +145,38 @@ def test_a_datasec_of_something_else_is_refused() -> None:
     b.datasec(".data", 4, [(b.int(), 0, 4)])
     with pytest.raises(BadData, match="which is no VAR"):
         fix_datasecs(read_btf(b.blob()), {})
+
+
+@pytest.mark.parametrize(
+    ("func", "says"),
+    [("number", "which is no FUNC_PROTO"), ("base", "not of the same BTF"), ("none", "no type")],
+)
+def test_externs_that_cannot_be(func: str, says: str) -> None:
+    below = BtfBuilder()
+    shared = below.func("shared", below.func_proto(0))
+    b = BtfBuilder(base=below)
+    number = b.int()
+    var = {"number": b.func("f", number), "base": shared, "none": 1000}[func]
+    b.datasec(".ksyms", 0, [(var, 0, 0)])
+    with pytest.raises(BadData, match=says):
+        fix_datasecs(read_btf(b.blob(), read_btf(below.blob())), {})
+
+
+def test_variables_outside_what_a_struct_can_hold() -> None:
+    b = BtfBuilder()
+    b.datasec(".data", 4, [(b.var("far", b.int()), 1 << 30, 4)])
+    with pytest.raises(BadData, match="at byte 1073741824"):
+        sanitize(read_btf(b.blob()), lambda word: False)
+
+
+def test_a_split_btf_keeps_its_base() -> None:
+    below = BtfBuilder()
+    number = below.int(signed=True)
+    b = BtfBuilder(base=below)
+    var = b.var("v", number)
+    section = b.datasec(".bss", 0, [(var, 0, 4)])
+    base = read_btf(below.blob())
+    fixed = fix_datasecs(read_btf(b.blob(), base), {".bss": (12, {"v": 8})})
+    assert (fixed.size(section), fixed.items(section)) == (12, ([var], [8], [4]))
+    cut = read_btf(sanitize(fixed, lambda word: word != "btf_datasec"), base)
+    assert cut.name_of(section) == "_bss"
