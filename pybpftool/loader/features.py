@@ -44,13 +44,11 @@ def knows(feature: str) -> bool:
     What cannot be asked (no permission) counts as a no.
     """
     if feature not in _known:
-        if feature in _BTF:
-            _known[feature] = _takes_btf(*_BTF[feature])
-        else:
-            try:
-                _known[feature] = _ASK[feature]()
-            except KernelError:
-                _known[feature] = False
+        smallest = _BTF.get(feature)
+        try:
+            _known[feature] = _takes_btf(*smallest) if smallest else _ASK[feature]()
+        except KernelError:
+            _known[feature] = False
     return _known[feature]
 
 
@@ -65,11 +63,8 @@ def _takes_btf(strings: bytes, words: Sequence[int]) -> bool:
 
     size = 4 * len(words)
     head = struct.pack("=HBBIIIII", MAGIC, VERSION, 0, 24, 0, size, size, len(strings))
-    try:
-        btf_load(head + struct.pack(f"={len(words)}I", *words) + strings).close()
-    except KernelError:
-        return False
-    return True
+    with btf_load(head + struct.pack(f"={len(words)}I", *words) + strings):
+        return True
 
 
 # ------------------------------------------------------------------ programs, maps, links
@@ -127,14 +122,14 @@ def _expected_attach_type() -> bool:
 
 
 def _calls(helper: str) -> Callable[[], bool]:
-    """Asks for a helper that reads from the address in r3, or takes the context."""
+    """What asks for a helper that reads an address (``probe_read…``) or takes the context."""
 
     def ask() -> bool:
         from ..insn import asm, code
         from ..kernel import words
 
         number = words.HELPERS.index(helper)
-        room = asm.mov64_reg(6, 1), asm.mov64_reg(1, 10), asm.alu64_imm(code.ADD, 1, -8)
+        room = asm.mov64_reg(1, 10), asm.alu64_imm(code.ADD, 1, -8)
         read = *room, asm.mov64_imm(2, 8), asm.mov64_imm(3, 0)
         before = read if helper.startswith("probe_read") else ()
         with _prog("tracepoint", *before, asm.call(number)):
