@@ -458,7 +458,10 @@ def _value(btf: Btf, root: int, kind: int, steps: list[_Step], bit: int) -> _Val
     holder = btf.type(last.type_id)
     if kind == ENUMVAL:
         assert isinstance(holder, types.Enum)
-        return _Value(holder.values[last.index].val & 0xFFFFFFFFFFFFFFFF)
+        number = holder.values[last.index].val
+        if holder.kind == types.ENUM:  # sign-extended, whatever the flag says: compilers do so
+            number = types.signed(number & 0xFFFFFFFF, 32)
+        return _Value(number & 0xFFFFFFFFFFFFFFFF)
     bits = 0
     id = last.type_id
     if last.name:
