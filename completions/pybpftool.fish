@@ -2,10 +2,10 @@
 
 # begin table
 set -g __pybpftool_states \
-    'help:0 batch:2 prog:4 map:87 perf:232 feature:233 btf:245 version:0' \
+    'help:0 batch:2 prog:4 map:94 perf:239 feature:240 btf:252 version:0' \
     'file:3' \
     '@file:0' \
-    'show:5 list:5 dump:10 graph:25 pin:31 attach:37 detach:47 run:57 profile:67 tracelog:74 top:80 help:0' \
+    'show:5 list:5 dump:10 graph:25 pin:31 load:37 loadall:37 attach:44 detach:54 run:64 profile:74 tracelog:81 top:87 help:0' \
     'id:6 pinned:7 tag:8 name:9' \
     '@live:5' \
     '@live:5' \
@@ -38,273 +38,280 @@ set -g __pybpftool_states \
     '@live:33' \
     '@live:33' \
     '@live:33' \
-    'id:38 pinned:44 tag:45 name:46' \
-    '@live:39' \
-    'sk_msg_verdict:40 sk_skb_verdict:40 sk_skb_stream_verdict:40 sk_skb_stream_parser:40 flow_dissector:40' \
-    'id:41 pinned:42 name:43' \
-    '@live:40' \
-    '@live:40' \
-    '@live:40' \
-    '@live:39' \
-    '@live:39' \
-    '@live:39' \
-    'id:48 pinned:54 tag:55 name:56' \
-    '@live:49' \
-    'sk_msg_verdict:50 sk_skb_verdict:50 sk_skb_stream_verdict:50 sk_skb_stream_parser:50 flow_dissector:50' \
-    'id:51 pinned:52 name:53' \
-    '@live:50' \
-    '@live:50' \
-    '@live:50' \
-    '@live:49' \
-    '@live:49' \
-    '@live:49' \
-    'id:58 pinned:64 tag:65 name:66' \
-    '@live:59' \
-    '~data_in:60 ~data_out:60 ~data_size_out:61 ~ctx_in:60 ~ctx_out:60 ~ctx_size_out:62 ~repeat:63' \
-    '@file:59' \
-    '@word:59' \
-    '@word:59' \
-    '@word:59' \
-    '@live:59' \
-    '@live:59' \
-    '@live:59' \
-    'id:68 pinned:71 tag:72 name:73' \
-    '@live:69' \
-    '~duration:70 @word:69' \
-    '@word:69' \
-    '@live:69' \
-    '@live:69' \
-    '@live:69' \
-    '~stdout:75 ~stderr:75 id:76 pinned:77 tag:78 name:79' \
-    '~stdout:75 ~stderr:75 id:76 pinned:77 tag:78 name:79' \
-    '@live:75' \
-    '@live:75' \
-    '@live:75' \
-    '@live:75' \
-    '~interval:81 ~count:82 ~once:80 ~sort:83 ~name:84 ~type:85 ~pid:86 csv:80 jsonl:80' \
-    '@word:80' \
-    '@word:80' \
-    'cpu:80 runs:80 average:80 id:80 name:80 type:80' \
-    '@word:80' \
-    'unspec:80 socket_filter:80 kprobe:80 sched_cls:80 sched_act:80 tracepoint:80 xdp:80 perf_event:80 cgroup_skb:80 cgroup_sock:80 lwt_in:80 lwt_out:80 lwt_xmit:80 sock_ops:80 sk_skb:80 cgroup_device:80 sk_msg:80 raw_tracepoint:80 cgroup_sock_addr:80 lwt_seg6local:80 lirc_mode2:80 sk_reuseport:80 flow_dissector:80 cgroup_sysctl:80 raw_tracepoint_writable:80 cgroup_sockopt:80 tracing:80 struct_ops:80 ext:80 lsm:80 sk_lookup:80 syscall:80 netfilter:80' \
-    '@word:80' \
-    'show:88 list:88 create:92 dump:105 update:111 lookup:125 getnext:134 delete:140 pin:149 event_pipe:154 peek:163 push:167 pop:180 enqueue:184 dequeue:197 freeze:201 export:205 import:211 diff:217 watch:226 help:0' \
-    'id:89 pinned:90 name:91' \
-    '@live:88' \
-    '@live:88' \
-    '@live:88' \
-    '@file:93' \
-    '~type:94 ~key:95 ~value:96 ~entries:97 ~name:98 ~flags:99 ~inner_map:100 ~offload_dev:104' \
-    'hash:93 array:93 prog_array:93 perf_event_array:93 percpu_hash:93 percpu_array:93 stack_trace:93 cgroup_array:93 lru_hash:93 lru_percpu_hash:93 lpm_trie:93 array_of_maps:93 hash_of_maps:93 devmap:93 devmap_hash:93 sockmap:93 cpumap:93 xskmap:93 sockhash:93 cgroup_storage:93 reuseport_sockarray:93 percpu_cgroup_storage:93 queue:93 stack:93 sk_storage:93 struct_ops:93 ringbuf:93 inode_storage:93 task_storage:93 bloom_filter:93 user_ringbuf:93 cgrp_storage:93 arena:93 insn_array:93 rhash:93' \
-    '@word:93' \
-    '@word:93' \
-    '@word:93' \
-    '@word:93' \
-    '@word:93' \
-    'id:101 pinned:102 name:103' \
-    '@live:93' \
-    '@live:93' \
-    '@live:93' \
-    '@device:93' \
-    'id:106 pinned:109 name:110' \
-    '@live:107' \
-    '~limit:108 ~recursive:107' \
-    '@word:107' \
-    '@live:107' \
-    '@live:107' \
-    'id:112 pinned:123 name:124' \
-    '@live:113' \
-    '~key:114 ~value:117 any:113 exist:113 noexist:113' \
-    'hex:115 @word:122' \
-    '@word:116' \
-    '~key:114 ~value:117 any:113 exist:113 noexist:113 @word:116' \
-    'hex:115 id:118 pinned:119 name:120 tag:121 @word:122' \
-    '@live:113' \
-    '@live:113' \
-    '@live:113' \
-    '@live:113' \
-    '~key:114 ~value:117 any:113 exist:113 noexist:113 @word:116' \
-    '@live:113' \
-    '@live:113' \
-    'id:126 pinned:132 name:133' \
-    '@live:127' \
-    '~key:128' \
-    'hex:129 @word:131' \
-    '@word:130' \
-    '~key:128 @word:130' \
-    '~key:128 @word:130' \
-    '@live:127' \
-    '@live:127' \
-    'id:135 pinned:138 name:139' \
-    '@live:136' \
-    '~key:137' \
-    '@word:136' \
-    '@live:136' \
-    '@live:136' \
-    'id:141 pinned:147 name:148' \
-    '@live:142' \
-    '~key:143' \
-    'hex:144 @word:146' \
-    '@word:145' \
-    '~key:143 @word:145' \
-    '~key:143 @word:145' \
-    '@live:142' \
-    '@live:142' \
-    'id:150 pinned:152 name:153' \
-    '@live:151' \
+    '@file:38' \
+    '@file:39' \
+    '~type:40 ~offload_dev:41 ~xdpmeta_dev:41 ~map:39 ~pinmaps:42 ~autoattach:39 ~kernel_btf:43' \
+    'socket:39 kprobe:39 kretprobe:39 classifier:39 action:39 tracepoint:39 raw_tracepoint:39 xdp:39 perf_event:39 cgroup/skb:39 cgroup/sock:39 cgroup/dev:39 lwt_in:39 lwt_out:39 lwt_xmit:39 lwt_seg6local:39 sockops:39 sk_skb:39 sk_msg:39 lirc_mode2:39 sk_reuseport:39 flow_dissector:39 cgroup/sysctl:39 cgroup/bind4:39 cgroup/bind6:39 cgroup/post_bind4:39 cgroup/post_bind6:39 cgroup/connect4:39 cgroup/connect6:39 cgroup/connect_unix:39 cgroup/getpeername4:39 cgroup/getpeername6:39 cgroup/getpeername_unix:39 cgroup/getsockname4:39 cgroup/getsockname6:39 cgroup/getsockname_unix:39 cgroup/sendmsg4:39 cgroup/sendmsg6:39 cgroup/sendmsg_unix:39 cgroup/recvmsg4:39 cgroup/recvmsg6:39 cgroup/recvmsg_unix:39 cgroup/getsockopt:39 cgroup/setsockopt:39 cgroup/sock_release:39 struct_ops:39 fentry:39 fexit:39 fsession:39 freplace:39 sk_lookup:39' \
+    '@device:39' \
+    '@file:39' \
+    '@file:39' \
+    'id:45 pinned:51 tag:52 name:53' \
+    '@live:46' \
+    'sk_msg_verdict:47 sk_skb_verdict:47 sk_skb_stream_verdict:47 sk_skb_stream_parser:47 flow_dissector:47' \
+    'id:48 pinned:49 name:50' \
+    '@live:47' \
+    '@live:47' \
+    '@live:47' \
+    '@live:46' \
+    '@live:46' \
+    '@live:46' \
+    'id:55 pinned:61 tag:62 name:63' \
+    '@live:56' \
+    'sk_msg_verdict:57 sk_skb_verdict:57 sk_skb_stream_verdict:57 sk_skb_stream_parser:57 flow_dissector:57' \
+    'id:58 pinned:59 name:60' \
+    '@live:57' \
+    '@live:57' \
+    '@live:57' \
+    '@live:56' \
+    '@live:56' \
+    '@live:56' \
+    'id:65 pinned:71 tag:72 name:73' \
+    '@live:66' \
+    '~data_in:67 ~data_out:67 ~data_size_out:68 ~ctx_in:67 ~ctx_out:67 ~ctx_size_out:69 ~repeat:70' \
+    '@file:66' \
+    '@word:66' \
+    '@word:66' \
+    '@word:66' \
+    '@live:66' \
+    '@live:66' \
+    '@live:66' \
+    'id:75 pinned:78 tag:79 name:80' \
+    '@live:76' \
+    '~duration:77 @word:76' \
+    '@word:76' \
+    '@live:76' \
+    '@live:76' \
+    '@live:76' \
+    '~stdout:82 ~stderr:82 id:83 pinned:84 tag:85 name:86' \
+    '~stdout:82 ~stderr:82 id:83 pinned:84 tag:85 name:86' \
+    '@live:82' \
+    '@live:82' \
+    '@live:82' \
+    '@live:82' \
+    '~interval:88 ~count:89 ~once:87 ~sort:90 ~name:91 ~type:92 ~pid:93 csv:87 jsonl:87' \
+    '@word:87' \
+    '@word:87' \
+    'cpu:87 runs:87 average:87 id:87 name:87 type:87' \
+    '@word:87' \
+    'unspec:87 socket_filter:87 kprobe:87 sched_cls:87 sched_act:87 tracepoint:87 xdp:87 perf_event:87 cgroup_skb:87 cgroup_sock:87 lwt_in:87 lwt_out:87 lwt_xmit:87 sock_ops:87 sk_skb:87 cgroup_device:87 sk_msg:87 raw_tracepoint:87 cgroup_sock_addr:87 lwt_seg6local:87 lirc_mode2:87 sk_reuseport:87 flow_dissector:87 cgroup_sysctl:87 raw_tracepoint_writable:87 cgroup_sockopt:87 tracing:87 struct_ops:87 ext:87 lsm:87 sk_lookup:87 syscall:87 netfilter:87' \
+    '@word:87' \
+    'show:95 list:95 create:99 dump:112 update:118 lookup:132 getnext:141 delete:147 pin:156 event_pipe:161 peek:170 push:174 pop:187 enqueue:191 dequeue:204 freeze:208 export:212 import:218 diff:224 watch:233 help:0' \
+    'id:96 pinned:97 name:98' \
+    '@live:95' \
+    '@live:95' \
+    '@live:95' \
+    '@file:100' \
+    '~type:101 ~key:102 ~value:103 ~entries:104 ~name:105 ~flags:106 ~inner_map:107 ~offload_dev:111' \
+    'hash:100 array:100 prog_array:100 perf_event_array:100 percpu_hash:100 percpu_array:100 stack_trace:100 cgroup_array:100 lru_hash:100 lru_percpu_hash:100 lpm_trie:100 array_of_maps:100 hash_of_maps:100 devmap:100 devmap_hash:100 sockmap:100 cpumap:100 xskmap:100 sockhash:100 cgroup_storage:100 reuseport_sockarray:100 percpu_cgroup_storage:100 queue:100 stack:100 sk_storage:100 struct_ops:100 ringbuf:100 inode_storage:100 task_storage:100 bloom_filter:100 user_ringbuf:100 cgrp_storage:100 arena:100 insn_array:100 rhash:100' \
+    '@word:100' \
+    '@word:100' \
+    '@word:100' \
+    '@word:100' \
+    '@word:100' \
+    'id:108 pinned:109 name:110' \
+    '@live:100' \
+    '@live:100' \
+    '@live:100' \
+    '@device:100' \
+    'id:113 pinned:116 name:117' \
+    '@live:114' \
+    '~limit:115 ~recursive:114' \
+    '@word:114' \
+    '@live:114' \
+    '@live:114' \
+    'id:119 pinned:130 name:131' \
+    '@live:120' \
+    '~key:121 ~value:124 any:120 exist:120 noexist:120' \
+    'hex:122 @word:129' \
+    '@word:123' \
+    '~key:121 ~value:124 any:120 exist:120 noexist:120 @word:123' \
+    'hex:122 id:125 pinned:126 name:127 tag:128 @word:129' \
+    '@live:120' \
+    '@live:120' \
+    '@live:120' \
+    '@live:120' \
+    '~key:121 ~value:124 any:120 exist:120 noexist:120 @word:123' \
+    '@live:120' \
+    '@live:120' \
+    'id:133 pinned:139 name:140' \
+    '@live:134' \
+    '~key:135' \
+    'hex:136 @word:138' \
+    '@word:137' \
+    '~key:135 @word:137' \
+    '~key:135 @word:137' \
+    '@live:134' \
+    '@live:134' \
+    'id:142 pinned:145 name:146' \
+    '@live:143' \
+    '~key:144' \
+    '@word:143' \
+    '@live:143' \
+    '@live:143' \
+    'id:148 pinned:154 name:155' \
+    '@live:149' \
+    '~key:150' \
+    'hex:151 @word:153' \
+    '@word:152' \
+    '~key:150 @word:152' \
+    '~key:150 @word:152' \
+    '@live:149' \
+    '@live:149' \
+    'id:157 pinned:159 name:160' \
+    '@live:158' \
     '@file:0' \
-    '@live:151' \
-    '@live:151' \
-    'id:155 pinned:161 name:162' \
-    '@live:156' \
-    '~cpu:157 ~index:158 ~type:159 ~file:160' \
-    '@word:156' \
-    '@word:156' \
-    '@word:156' \
-    '@file:156' \
-    '@live:156' \
-    '@live:156' \
-    'id:164 pinned:165 name:166' \
+    '@live:158' \
+    '@live:158' \
+    'id:162 pinned:168 name:169' \
+    '@live:163' \
+    '~cpu:164 ~index:165 ~type:166 ~file:167' \
+    '@word:163' \
+    '@word:163' \
+    '@word:163' \
+    '@file:163' \
+    '@live:163' \
+    '@live:163' \
+    'id:171 pinned:172 name:173' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
-    'id:168 pinned:178 name:179' \
-    '@live:169' \
-    '~value:170' \
-    'hex:171 id:173 pinned:174 name:175 tag:176 @word:177' \
-    '@word:172' \
-    '~value:170 @word:172' \
-    '@live:169' \
-    '@live:169' \
-    '@live:169' \
-    '@live:169' \
-    '~value:170 @word:172' \
-    '@live:169' \
-    '@live:169' \
-    'id:181 pinned:182 name:183' \
+    'id:175 pinned:185 name:186' \
+    '@live:176' \
+    '~value:177' \
+    'hex:178 id:180 pinned:181 name:182 tag:183 @word:184' \
+    '@word:179' \
+    '~value:177 @word:179' \
+    '@live:176' \
+    '@live:176' \
+    '@live:176' \
+    '@live:176' \
+    '~value:177 @word:179' \
+    '@live:176' \
+    '@live:176' \
+    'id:188 pinned:189 name:190' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
-    'id:185 pinned:195 name:196' \
-    '@live:186' \
-    '~value:187' \
-    'hex:188 id:190 pinned:191 name:192 tag:193 @word:194' \
-    '@word:189' \
-    '~value:187 @word:189' \
-    '@live:186' \
-    '@live:186' \
-    '@live:186' \
-    '@live:186' \
-    '~value:187 @word:189' \
-    '@live:186' \
-    '@live:186' \
-    'id:198 pinned:199 name:200' \
+    'id:192 pinned:202 name:203' \
+    '@live:193' \
+    '~value:194' \
+    'hex:195 id:197 pinned:198 name:199 tag:200 @word:201' \
+    '@word:196' \
+    '~value:194 @word:196' \
+    '@live:193' \
+    '@live:193' \
+    '@live:193' \
+    '@live:193' \
+    '~value:194 @word:196' \
+    '@live:193' \
+    '@live:193' \
+    'id:205 pinned:206 name:207' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
-    'id:202 pinned:203 name:204' \
+    'id:209 pinned:210 name:211' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
-    'id:206 pinned:209 name:210' \
-    '@live:207' \
-    '~file:208' \
-    '@file:207' \
-    '@live:207' \
-    '@live:207' \
-    'id:212 pinned:215 name:216 @file:213' \
-    '@live:213' \
-    '~file:214 any:213 exist:213 noexist:213 ~dry_run:213' \
-    '@file:213' \
-    '@live:213' \
-    '@live:213' \
-    'id:218 pinned:224 name:225' \
-    '@live:219' \
-    'id:220 pinned:221 name:222 file:223' \
+    'id:213 pinned:216 name:217' \
+    '@live:214' \
+    '~file:215' \
+    '@file:214' \
+    '@live:214' \
+    '@live:214' \
+    'id:219 pinned:222 name:223 @file:220' \
+    '@live:220' \
+    '~file:221 any:220 exist:220 noexist:220 ~dry_run:220' \
+    '@file:220' \
+    '@live:220' \
+    '@live:220' \
+    'id:225 pinned:231 name:232' \
+    '@live:226' \
+    'id:227 pinned:228 name:229 file:230' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
     '@file:0' \
-    '@live:219' \
-    '@live:219' \
-    'id:227 pinned:230 name:231' \
-    '@live:228' \
-    '~interval:229' \
-    '@word:228' \
-    '@live:228' \
-    '@live:228' \
-    'show:0 list:0 help:0' \
-    'probe:234 diff:242 list_builtins:244 help:0' \
-    'kernel:235 dev:236 ~full:235 ~unprivileged:235 ~macros:235 ~prefix:237 prog_type:238 map_type:238 attach_type:238 link_type:238 helper:241 kfunc:241 attach_types:0 link_types:0 kfuncs:0' \
-    'kernel:235 dev:236 ~full:235 ~unprivileged:235 ~macros:235 ~prefix:237' \
-    '@device:235' \
+    '@live:226' \
+    '@live:226' \
+    'id:234 pinned:237 name:238' \
+    '@live:235' \
+    '~interval:236' \
     '@word:235' \
-    '@word:239' \
-    '~type:240' \
-    'unspec:239 socket_filter:239 kprobe:239 sched_cls:239 sched_act:239 tracepoint:239 xdp:239 perf_event:239 cgroup_skb:239 cgroup_sock:239 lwt_in:239 lwt_out:239 lwt_xmit:239 sock_ops:239 sk_skb:239 cgroup_device:239 sk_msg:239 raw_tracepoint:239 cgroup_sock_addr:239 lwt_seg6local:239 lirc_mode2:239 sk_reuseport:239 flow_dissector:239 cgroup_sysctl:239 raw_tracepoint_writable:239 cgroup_sockopt:239 tracing:239 struct_ops:239 ext:239 lsm:239 sk_lookup:239 syscall:239 netfilter:239' \
-    '@word:239' \
-    '@file:243' \
+    '@live:235' \
+    '@live:235' \
+    'show:0 list:0 help:0' \
+    'probe:241 diff:249 list_builtins:251 help:0' \
+    'kernel:242 dev:243 ~full:242 ~unprivileged:242 ~macros:242 ~prefix:244 prog_type:245 map_type:245 attach_type:245 link_type:245 helper:248 kfunc:248 attach_types:0 link_types:0 kfuncs:0' \
+    'kernel:242 dev:243 ~full:242 ~unprivileged:242 ~macros:242 ~prefix:244' \
+    '@device:242' \
+    '@word:242' \
+    '@word:246' \
+    '~type:247' \
+    'unspec:246 socket_filter:246 kprobe:246 sched_cls:246 sched_act:246 tracepoint:246 xdp:246 perf_event:246 cgroup_skb:246 cgroup_sock:246 lwt_in:246 lwt_out:246 lwt_xmit:246 sock_ops:246 sk_skb:246 cgroup_device:246 sk_msg:246 raw_tracepoint:246 cgroup_sock_addr:246 lwt_seg6local:246 lirc_mode2:246 sk_reuseport:246 flow_dissector:246 cgroup_sysctl:246 raw_tracepoint_writable:246 cgroup_sockopt:246 tracing:246 struct_ops:246 ext:246 lsm:246 sk_lookup:246 syscall:246 netfilter:246' \
+    '@word:246' \
+    '@file:250' \
     '@file:0' \
     'prog_types:0 map_types:0 attach_types:0 link_types:0 helpers:0' \
-    'show:246 list:246 dump:248 layout:267 diff:280 help:0' \
-    '~id:247' \
-    '@live:246' \
-    'id:249 prog:254 map:259 file:264' \
-    '@live:250' \
-    '~format:251 ~unsorted:250 root_id:252 type:253' \
-    'raw:250 c:250' \
-    '@word:250' \
-    '@word:250' \
-    'id:255 pinned:256 tag:257 name:258' \
-    '@live:250' \
-    '@live:250' \
-    '@live:250' \
-    '@live:250' \
-    'id:260 pinned:262 name:263' \
-    '@live:261' \
-    'key:250 value:250 kv:250 all:250 ~format:251 ~unsorted:250 root_id:252 type:253' \
-    '@live:261' \
-    '@live:261' \
-    '@file:265' \
-    'file:266 ~format:251 ~unsorted:250 root_id:252 type:253' \
-    '@file:250' \
-    '@word:268' \
-    'id:269 prog:270 map:275 file:279 ~expand:268' \
+    'show:253 list:253 dump:255 layout:274 diff:287 help:0' \
+    '~id:254' \
+    '@live:253' \
+    'id:256 prog:261 map:266 file:271' \
+    '@live:257' \
+    '~format:258 ~unsorted:257 root_id:259 type:260' \
+    'raw:257 c:257' \
+    '@word:257' \
+    '@word:257' \
+    'id:262 pinned:263 tag:264 name:265' \
+    '@live:257' \
+    '@live:257' \
+    '@live:257' \
+    '@live:257' \
+    'id:267 pinned:269 name:270' \
     '@live:268' \
-    'id:271 pinned:272 tag:273 name:274' \
+    'key:257 value:257 kv:257 all:257 ~format:258 ~unsorted:257 root_id:259 type:260' \
     '@live:268' \
     '@live:268' \
-    '@live:268' \
-    '@live:268' \
-    'id:276 pinned:277 name:278' \
-    '@live:268' \
-    '@live:268' \
-    '@live:268' \
-    '@file:268' \
-    'id:281 prog:294 map:299 file:303 @file:282' \
-    '@live:282' \
-    'id:283 prog:284 map:289 file:293 @file:0' \
+    '@file:272' \
+    'file:273 ~format:258 ~unsorted:257 root_id:259 type:260' \
+    '@file:257' \
+    '@word:275' \
+    'id:276 prog:277 map:282 file:286 ~expand:275' \
+    '@live:275' \
+    'id:278 pinned:279 tag:280 name:281' \
+    '@live:275' \
+    '@live:275' \
+    '@live:275' \
+    '@live:275' \
+    'id:283 pinned:284 name:285' \
+    '@live:275' \
+    '@live:275' \
+    '@live:275' \
+    '@file:275' \
+    'id:288 prog:301 map:306 file:310 @file:289' \
+    '@live:289' \
+    'id:290 prog:291 map:296 file:300 @file:0' \
     '@live:0' \
-    'id:285 pinned:286 tag:287 name:288' \
-    '@live:0' \
-    '@live:0' \
+    'id:292 pinned:293 tag:294 name:295' \
     '@live:0' \
     '@live:0' \
-    'id:290 pinned:291 name:292' \
+    '@live:0' \
+    '@live:0' \
+    'id:297 pinned:298 name:299' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
     '@file:0' \
-    'id:295 pinned:296 tag:297 name:298' \
-    '@live:282' \
-    '@live:282' \
-    '@live:282' \
-    '@live:282' \
-    'id:300 pinned:301 name:302' \
-    '@live:282' \
-    '@live:282' \
-    '@live:282' \
-    '@file:282'
+    'id:302 pinned:303 tag:304 name:305' \
+    '@live:289' \
+    '@live:289' \
+    '@live:289' \
+    '@live:289' \
+    'id:307 pinned:308 name:309' \
+    '@live:289' \
+    '@live:289' \
+    '@live:289' \
+    '@file:289'
 set -g __pybpftool_options \
     --json \
     --help \

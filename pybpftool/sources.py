@@ -11,6 +11,8 @@ from .errors import BadData, KernelError, PybpftoolError, during, errno_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .btf.spec import Btf
     from .kernel.handles import BtfInfo
 
@@ -18,7 +20,7 @@ SYSFS = "/sys/kernel/btf/"
 """Where the kernel shows its own BTF and that of its modules.  Since Linux 5.4 and 5.11."""
 VMLINUX = SYSFS + "vmlinux"
 
-_EIO, _EINVAL, _ENODATA = 5, 22, 61
+_ENOENT, _EIO, _EINVAL, _ENODATA = 2, 5, 22, 61
 _FORMAT = 4001
 """What libbpf calls a file that is neither ELF nor BTF; 161 of it are left in an exit status."""
 
@@ -46,6 +48,32 @@ def btf_of_id(id: int, base: Btf | None = None) -> Btf:
 def is_module(info: BtfInfo) -> bool:
     """Whether a BTF object is that of a kernel module, which continues that of the kernel."""
     return bool(info.kernel_btf) and info.name != "vmlinux"
+
+
+def module_btfs(kernel: Btf) -> Iterator[tuple[int, Btf]]:
+    """Id and BTF of each module that is loaded, over that of the kernel.
+
+    One that is gone before it is read is passed over.  Since Linux 5.11.
+    """
+    from .kernel.handles import Btf as Handle
+
+    for id in Handle.ids():
+        module = _module_btf(id, kernel)
+        if module is not None:
+            yield id, module
+
+
+def _module_btf(id: int, kernel: Btf) -> Btf | None:
+    from .kernel import handles
+
+    try:
+        with handles.Btf.by_id(id) as handle:
+            if is_module(handle.info):
+                return read_btf(handle.blob(), kernel, name=handle.info.name)
+    except KernelError as error:
+        if error.errno != _ENOENT:
+            raise
+    return None
 
 
 def btf_of_file(path: str, base: Btf | None = None) -> Btf:

@@ -30,13 +30,14 @@ ROOMS = """
     elf         errors
     insn        errors
     sources     errors btf kernel elf
+    loader      errors btf elf insn kernel sources
     entries     errors number command output btf kernel sources
     identity    errors command btf kernel insn sources
     probe       errors btf kernel insn sources
     api         errors btf kernel sources entries
     places      errors number command kernel identity
     objects     errors number signals command output btf kernel insn sources entries probe \
-                identity places
+                loader identity places
     cli         errors number command output kernel probe sources places objects
 """
 """Each room and those it may import; within a room everything goes, but an object never imports

@@ -128,21 +128,31 @@ def shape(usage: str, hidden: str = "") -> tuple[list[str], list[Clause]]:
 
 
 def _clauses(nodes: list[Node], *, optional: bool, repeated: bool = False) -> Iterator[Clause]:
-    """Nodes cut at every keyword; what brackets group becomes optional clauses side by side."""
-    keyword = ""
+    """Nodes cut at every keyword; what brackets group becomes optional clauses side by side.
+
+    ``[{ a | b } NAME]`` is a clause for either keyword.  ``a { b | c } NAME`` is one clause, all of
+    which is read by the place of the keyword's own name.
+    """
+    keywords: list[str] = []
     places: list[str] = []
+    whole = False  # the rest of the clause is a matter of one place
     for node in [*nodes, None]:
         if node is not None and node.kind == "place":
             places.append(node.text)
             continue
-        if keyword or places:
-            keywords = [keyword] if keyword else []
-            yield Clause(keywords, places, optional=optional, repeated=repeated)
-        keyword, places = "", []
+        if node is not None and node.kind == "choice" and keywords and not places:
+            whole = True
+            continue
+        if keywords or places:
+            for keyword in [[each] for each in keywords] or [[]]:
+                yield Clause(keyword, [] if whole else places, optional=optional, repeated=repeated)
+        keywords, places, whole = [], [], False
         if node is None:
             return
         if node.kind == "keyword":
-            keyword = node.text
+            keywords = [node.text]
+        elif node.kind == "choice" and optional and not any(way.parts for way in node.parts):
+            keywords = [way.text for way in node.parts]
         elif node.kind == "optional":
             yield from _clauses(node.parts, optional=True)
         elif node.kind == "repeat" and node.parts[0].kind == "optional":

@@ -88,6 +88,11 @@ DIFFERENCES = {
     "errors; bpftool writes the text raw, and fails without a word.",
     "profile-one-error": "profile tells in one sentence what is wrong with PROG; bpftool adds that "
     "it failed to parse fd.",
+    "load-reasons": "When an object cannot be loaded, the error says which program or map is at "
+    "fault and why, with the source line; bpftool leaves that to libbpf, beside the error.",
+    "load-without-loader": "prog load refuses -L; bpftool then runs a loader program, and pins "
+    "nothing.",
+    "load-probes": "autoattach refuses kprobes and uprobes; bpftool attaches them.",
     "prog-top": "top shows which programs run, how often and how long; bpftool has no such "
     "command.",
     "output-errors": "Output that cannot be written is an error; bpftool pays no attention.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ...command import HELP, IGNORE, NEEDS, WHAT, Command, Object, Place
 from ...errors import PybpftoolError, errno_status
 from ...places import FILE, MAP, PROG, read_number, read_word
-from . import attaching, dumping, listing, profiling, running, top, tracing
+from . import attaching, dumping, listing, loading, profiling, running, top, tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +46,24 @@ SORT_KEY = Place(
     "SORT_KEY", top.read_sort_key, definition="{ cpu | runs | average | id | name | type }"
 )
 FORMAT = Place("FORMAT", top.read_format, definition="{ csv | jsonl }")
+TYPE = Place(
+    "TYPE",
+    loading.read_kind,
+    definition="""\
+{ socket | kprobe | kretprobe | classifier | action |
+                 tracepoint | raw_tracepoint | xdp | perf_event | cgroup/skb |
+                 cgroup/sock | cgroup/dev | lwt_in | lwt_out | lwt_xmit |
+                 lwt_seg6local | sockops | sk_skb | sk_msg | lirc_mode2 |
+                 sk_reuseport | flow_dissector | cgroup/sysctl |
+                 cgroup/bind4 | cgroup/bind6 | cgroup/post_bind4 |
+                 cgroup/post_bind6 | cgroup/connect4 | cgroup/connect6 |
+                 cgroup/connect_unix | cgroup/getpeername4 | cgroup/getpeername6 |
+                 cgroup/getpeername_unix | cgroup/getsockname4 | cgroup/getsockname6 |
+                 cgroup/getsockname_unix | cgroup/sendmsg4 | cgroup/sendmsg6 |
+                 cgroup/sendmsg_unix | cgroup/recvmsg4 | cgroup/recvmsg6 | cgroup/recvmsg_unix |
+                 cgroup/getsockopt | cgroup/setsockopt | cgroup/sock_release |
+                 struct_ops | fentry | fexit | fsession | freplace | sk_lookup }""",
+)
 
 OBJECT = Object(
     "prog",
@@ -84,6 +102,30 @@ OBJECT = Object(
             wrong=NEEDS,
             status=errno_status(_EINVAL),
             extra=IGNORE,
+        ),
+        Command(
+            """\
+{ load | loadall } OBJ  PATH \\
+                         [type TYPE] [{ offload_dev | xdpmeta_dev } NAME] \\
+                         [map { idx IDX | name NAME } MAP]\\
+                         [pinmaps MAP_DIR]
+                         [autoattach]
+                         [kernel_btf BTF_FILE]""",
+            loading.load,
+            (
+                Place("OBJ", loading.read_object_path),
+                Place("PATH", read_word),
+                TYPE,
+                Place("NAME", loading.read_device),
+                Place("map", loading.read_replacement),
+                Place("MAP_DIR", read_word),
+                Place("BTF_FILE", read_word),
+            ),
+            hidden="[dev NAME]",
+            words=2,
+            wrong=NEEDS,
+            extra="expected no more arguments, 'type', 'map', 'offload_dev', 'xdpmeta_dev', "
+            "'pinmaps', 'autoattach', or 'kernel_btf', got: '{}'?".format,
         ),
         Command(
             "attach PROG ATTACH_TYPE [MAP]",
@@ -165,7 +207,7 @@ top [interval SECONDS] [count N] [once] [sort SORT_KEY] \\
         ),
         Command("help"),
     ),
-    (PROG, MAP, ATTACH_TYPE, METRIC, SORT_KEY, FORMAT),
+    (MAP, PROG, TYPE, ATTACH_TYPE, METRIC, SORT_KEY, FORMAT),
     options="{-f|--bpffs} | {-m|--mapcompat} | {-n|--nomount} |\n"
     "                    {-L|--use-loader}",
     summary=__doc__ or "",

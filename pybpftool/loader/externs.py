@@ -1,0 +1,215 @@
+"""What an object wants of the kernel: configuration, addresses, variables and functions."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..btf import types
+from ..errors import BadData, KernelError, PybpftoolError
+from . import spec
+from .struct_ops import essential
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ..btf.spec import Btf
+    from .spec import ExternSpec
+
+_CONFIGS = ("/proc/config.gz", "/boot/config-{}")
+_LARGEST = 16 << 20
+"""Bytes of a configuration that are read; a true one has some 300 KiB."""
+_TRISTATE = {"n": 0, "y": 1, "m": 2}
+
+
+class Extern:
+    """What was found: ``address``, or ``btf`` (id of a module's BTF object, 0 for the kernel's own)
+    and ``type_id``; neither for a weak one that is missing.  ``offset``: of a value of the
+    configuration in its map."""
+
+    __slots__ = ("address", "btf", "offset", "spec", "type_id")
+
+    def __init__(self, spec: ExternSpec) -> None:
+        self.spec = spec
+        self.address = 0
+        self.btf = 0
+        self.type_id = 0
+        self.offset = 0
+
+
+# ------------------------------------------------------------------ the kernel's configuration
+
+
+def place_values(found: list[Extern], btf: Btf) -> int:
+    """Bytes of the map of values; gives each extern of .kconfig its place there.
+
+    The widest come first, so that none needs padding.
+    """
+    wanted = [each for each in found if each.spec.section == spec.KCONFIG]
+    sizes = {each.spec.name: btf.size_of(each.spec.type_id) for each in wanted}
+    aligns = {each.spec.name: btf.align_of(btf.target(each.spec.type_id)) for each in wanted}
+    wanted.sort(key=lambda each: (-aligns[each.spec.name], -sizes[each.spec.name], each.spec.name))
+    end = 0
+    for each in wanted:
+        align = aligns[each.spec.name] or 1
+        each.offset = -(-end // align) * align
+        end = each.offset + sizes[each.spec.name]
+    return end
+
+
+def values(found: list[Extern], btf: Btf, size: int, virtual: Callable[[str], int | None]) -> bytes:
+    """The contents of the map: what the kernel's configuration says of each extern.
+
+    ``virtual``: the numbers of names that begin with LINUX_.  PybpftoolError, naming it, for one
+    that is missing and not weak, or does not fit its variable.
+    """
+    contents = bytearray(size)
+    config: dict[str, str] | None = None
+    for each in found:
+        name = each.spec.name
+        if each.spec.section != spec.KCONFIG:
+            continue
+        text: str | None = None
+        if name.startswith("LINUX_"):
+            number = virtual(name)
+            text = None if number is None else str(number)
+        else:
+            if config is None:
+                config = dict(_config())
+            text = config.get(name)
+        if text is not None:
+            value = _value(btf, each.spec, text)
+            contents[each.offset : each.offset + len(value)] = value
+        elif not each.spec.weak:
+            raise PybpftoolError(f"this kernel's configuration says nothing of {name}")
+    return bytes(contents)
+
+
+def _value(btf: Btf, wanted: ExternSpec, text: str) -> bytes:
+    """The bytes of a variable of the configuration."""
+    type = btf.type(btf.skip_modifiers(btf.target(wanted.type_id), typedefs=True))
+    wrong = PybpftoolError(f"{wanted.name}: {text} does not fit its variable")
+    if isinstance(type, types.Array):
+        if len(text) < 2 or text[0] != '"' or text[-1] != '"' or btf.size_of(type.type_id) != 1:
+            raise wrong
+        return text[1:-1].encode("utf-8", "surrogateescape")[: max(type.nr_elems - 1, 0)]
+    if isinstance(type, types.Enum) and type.name == "libbpf_tristate" and text in _TRISTATE:
+        return _TRISTATE[text].to_bytes(type.size, sys.byteorder)
+    if not isinstance(type, types.Int):
+        raise wrong
+    if text in _TRISTATE:
+        if type.encoding & types.BOOL and text != "m":
+            return _TRISTATE[text].to_bytes(type.size, sys.byteorder)
+        if type.size == 1 and not type.encoding & types.BOOL:
+            return text.encode()
+        raise wrong
+    try:
+        number = int(text, 0)
+        return number.to_bytes(type.size, sys.byteorder, signed=bool(type.encoding & types.SIGNED))
+    except (ValueError, OverflowError) as error:
+        raise wrong from error
+
+
+def _config() -> Iterator[tuple[str, str]]:
+    for path in _CONFIGS:
+        try:
+            with open(path.format(os.uname().release), "rb") as file:
+                data = file.read(_LARGEST)
+        except OSError:
+            continue
+        if data[:2] == b"\x1f\x8b":
+            import zlib
+
+            try:
+                data = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, _LARGEST)
+            except zlib.error as error:
+                raise BadData(f"{path}: {error}") from error
+        for line in data.decode("utf-8", "surrogateescape").split("\n"):
+            name, sign, value = line.partition("=")
+            if sign and name.startswith("CONFIG_"):
+                yield name, value
+        return
+    raise PybpftoolError("this kernel tells its configuration neither in /proc nor in /boot")
+
+
+def kernel_version() -> int:
+    """LINUX_KERNEL_VERSION as programs compare it: three numbers in one."""
+    import re
+
+    uname = os.uname()
+    texts = [uname.release]
+    debian = re.search(r"Debian (\d+\.\d+\.\d+)", uname.version)
+    if debian:
+        texts.insert(0, debian[1])
+    try:
+        with open("/proc/version_signature") as file:
+            texts.insert(0, file.read().split()[2])
+    except (OSError, IndexError):
+        pass  # only Ubuntu has it
+    major, minor, patch = ([int(each) for each in re.findall(r"\d+", texts[0])[:3]] + [0] * 3)[:3]
+    return (major << 16) + (minor << 8) + min(patch, 255)
+
+
+# ------------------------------------------------------------------ symbols
+
+
+def addresses(found: Iterable[Extern], btf: Btf) -> None:
+    """Find the addresses of the externs without a type (``const void``) in /proc/kallsyms."""
+    wanted = {
+        each.spec.name: each
+        for each in found
+        if each.spec.section == spec.KSYMS and _is_void(btf, each.spec)
+    }
+    if not wanted:
+        return
+    missing = set(wanted)
+    try:
+        with open("/proc/kallsyms") as file:
+            for line in file:
+                words = line.split()
+                if len(words) > 2 and words[2] in missing:
+                    wanted[words[2]].address = int(words[0], 16)
+                    missing.discard(words[2])
+    except OSError as error:
+        raise KernelError(error.errno or 5, "/proc/kallsyms") from error
+    for name in sorted(missing):
+        if not wanted[name].spec.weak:
+            raise PybpftoolError(f"this kernel has no symbol {name}")
+
+
+def _is_void(btf: Btf, wanted: ExternSpec) -> bool:
+    if wanted.is_function:
+        return False
+    return btf.skip_modifiers(btf.target(wanted.type_id)) == 0
+
+
+def typed(
+    found: Iterable[Extern],
+    btf: Btf,
+    kernel: Callable[[], Btf],
+    modules: Callable[[], Iterable[tuple[int, Btf]]],
+) -> None:
+    """Find the externs that have a type: variables and functions of the kernel or a module.
+
+    PybpftoolError, naming it, for one that is missing and not weak.
+    """
+    for each in found:
+        wanted = each.spec
+        if wanted.section != spec.KSYMS or _is_void(btf, wanted):
+            continue
+        kind = types.FUNC if wanted.is_function else types.VAR
+        name = essential(wanted.name) if wanted.is_function else wanted.name
+        own = kernel().find(name, kind)
+        if own is not None:
+            each.type_id = own
+            continue
+        for id, module in modules():
+            there = next(module.find_all(name, kind, own=True), None)
+            if there is not None:
+                each.btf, each.type_id = id, there
+                break
+        else:
+            if not wanted.weak:
+                what = "function" if wanted.is_function else "variable"
+                raise PybpftoolError(f"this kernel offers no {what} {name} to programs")

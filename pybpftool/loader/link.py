@@ -1,0 +1,139 @@
+"""A program and the functions it calls put into one row of instructions, as the kernel wants them.
+
+Functions follow the program in the order in which they are first called, depth first, each once:
+the order that libbpf has, so that tags agree.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+
+from ..errors import BadData
+from ..insn.code import CALL, FUNC, JMP, PSEUDO_CALL, SLOT, WIDE, Insn, encode, registers
+from . import spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .ext import CoreRelo
+    from .spec import FunctionSpec, ObjectSpec, ProgramSpec, Reference
+
+_CALL = JMP | CALL
+
+
+class Linked:
+    """A whole program: ``code`` is changed by the relocations that are still to come.
+
+    ``references``, ``core_relos``: by slot of ``code``.  ``func_info``, ``line_info``: the rows the
+    kernel takes, empty where the file has none for some function.
+    """
+
+    __slots__ = ("code", "core_relos", "func_info", "functions", "line_info", "references")
+
+    def __init__(self) -> None:
+        self.code = bytearray()
+        self.functions: list[tuple[int, FunctionSpec]] = []
+        self.references: list[tuple[int, Reference]] = []
+        self.core_relos: list[tuple[int, CoreRelo]] = []
+        self.func_info: list[tuple[int, ...]] = []
+        self.line_info: list[tuple[int, ...]] = []
+
+
+def link(found: ObjectSpec, program: ProgramSpec) -> Linked:
+    """The program with all functions behind it that it calls or takes the address of.
+
+    BadData for a call of what is no function.
+    """
+    linked = Linked()
+    places: dict[int, int] = {}
+    waiting: list[tuple[int, int, bool]] = []
+    starts = [each.slot for each in found.functions]
+
+    def append(function: FunctionSpec) -> Iterator[tuple[int, int, bool]]:
+        base = len(linked.code) // SLOT
+        linked.code += function.code
+        linked.functions.append((base, function))
+        return _calls(found, function, base)
+
+    # not recursive: a chain of calls may be longer than Python's stack
+    open_calls = [append(program)]
+    while open_calls:
+        call = next(open_calls[-1], None)
+        if call is None:
+            open_calls.pop()
+            continue
+        target = call[1]
+        waiting.append(call)
+        if target not in places:
+            at = bisect_left(starts, target)
+            if at == len(starts) or starts[at] != target:
+                raise BadData(
+                    f"program '{program.name}' calls instruction {target} of .text,"
+                    " where no function begins"
+                )
+            places[target] = len(linked.code) // SLOT
+            open_calls.append(append(found.functions[at]))
+    for slot, called, is_address in waiting:
+        at, distance = slot * SLOT, places[called] - slot - 1
+        struct.pack_into("=i", linked.code, at + 4, distance)
+        if is_address:  # compilers leave it to the loader to say what the immediate is
+            register, _ = registers(linked.code[at + 1])
+            linked.code[at : at + 2 * SLOT] = encode([Insn(WIDE, register, FUNC, 0, distance)])
+    _add_rest(found, linked)
+    return linked
+
+
+def _calls(found: ObjectSpec, function: FunctionSpec, base: int) -> Iterator[tuple[int, int, bool]]:
+    """(slot in the whole, slot in .text that is called, whether only its address is taken)."""
+    references = found.references.get(function.section, {})
+    code = function.code
+    slot = 0
+    while slot < len(code) // SLOT:
+        opcode = code[slot * SLOT]
+        if opcode in (_CALL, WIDE):
+            source = registers(code[slot * SLOT + 1])[1]
+            known = references.get(function.slot + slot)
+            if known is not None and known.kind in (spec.CALL, spec.ADDRESS):
+                yield base + slot, known.index, known.kind == spec.ADDRESS
+            elif known is None and opcode == _CALL and source == PSEUDO_CALL:
+                distance = struct.unpack_from("=i", code, slot * SLOT + 4)[0]
+                if function.section != ".text":
+                    raise BadData(
+                        f"'{function.name}' calls a function in section {function.section}"
+                    )
+                yield base + slot, function.slot + slot + 1 + distance, False
+            elif known is None and opcode == WIDE and source == FUNC:
+                raise BadData(f"'{function.name}' takes the address of nothing at {slot}")
+        slot += 2 if opcode == WIDE else 1
+
+
+def _add_rest(found: ObjectSpec, linked: Linked) -> None:
+    """References, CO-RE relocations and debug information, moved to where the code is now."""
+    whole = True
+    for base, function in linked.functions:
+        move = base - function.slot
+        for slot, reference in found.references.get(function.section, {}).items():
+            inside = function.slot <= slot < function.end
+            if inside and reference.kind not in (spec.CALL, spec.ADDRESS):
+                linked.references.append((slot + move, reference))
+        if found.ext is None:
+            continue
+        for relo in found.ext.core_relos.get(function.section, ()):
+            if function.slot <= relo.slot < function.end:
+                linked.core_relos.append((relo.slot + move, relo))
+        names = _rows(found.ext.func_info.get(function.section, ()), function, move)
+        whole = whole and bool(names)
+        linked.func_info += names
+        linked.line_info += _rows(found.ext.line_info.get(function.section, ()), function, move)
+    if not whole:  # the kernel takes them for all functions or for none
+        linked.func_info, linked.line_info = [], []
+
+
+def _rows(
+    rows: Sequence[tuple[int, ...]], function: FunctionSpec, move: int
+) -> list[tuple[int, ...]]:
+    first = bisect_left(rows, (function.slot,))
+    last = bisect_left(rows, (function.end,))
+    return [(slot + move, *rest) for slot, *rest in rows[first:last]]

@@ -1,0 +1,482 @@
+"""An object in the kernel: its maps made, its programs relocated and verified; or nothing at all.
+
+In the order of libbpf: what is wanted of the kernel is found, code is put together and relocated,
+then come BTF, maps, and programs at last.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+
+from ..errors import KernelError, PybpftoolError, during
+from ..insn.code import BTF_ID, KFUNC_CALL, MAP_FD, MAP_VALUE, SLOT, Insn, encode, registers
+from ..kernel import calls
+from . import externs, features, maps, spec
+from .core import Core, poison
+from .explain import explain, plain, source_at
+from .externs import Extern
+from .link import link
+from .read import kconfig_map
+from .sanitize import fix_datasecs, sanitize
+from .target import attach_target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
+    from typing import SupportsIndex
+
+    from ..btf.spec import Btf
+    from ..kernel.syscall import Fd
+    from .link import Linked
+    from .spec import MapSpec, ObjectSpec, ProgramSpec
+
+_STRUCT_OPS, _EXT, _LSM, _TRACING = 27, 28, 29, 26
+_PROG_ARRAY = 3
+_LOG, _LARGEST_LOG = 1 << 16, 1 << 26
+"""Bytes of the verifier's log: at first, and at most."""
+
+
+class LoadedMap:
+    """A map of an object in the kernel; ``path``: where it is pinned by its name."""
+
+    __slots__ = ("fd", "path", "spec")
+
+    def __init__(self, spec: MapSpec, fd: SupportsIndex, path: str = "") -> None:
+        self.spec = spec
+        self.fd = fd
+        self.path = path
+
+
+class LoadedProgram:
+    """A program of an object in the kernel; ``fd`` is None for one that was not wanted (``?``)."""
+
+    __slots__ = ("fd", "spec")
+
+    def __init__(self, spec: ProgramSpec, fd: Fd | None) -> None:
+        self.spec = spec
+        self.fd = fd
+
+
+class Kernel:
+    """The types of the running kernel, read when the first question comes.
+
+    ``btf_path``: the BTF for CO-RE, where it is not to be the kernel's own.
+    """
+
+    def __init__(self, btf_path: str | None = None) -> None:
+        self._path = btf_path
+        self._own: Btf | None = None
+        self._modules: list[tuple[int, Btf]] | None = None
+
+    @property
+    def btf(self) -> Btf:
+        """The kernel's own; KernelError or BadData where there is none."""
+        from ..sources import kernel_btf
+
+        if self._own is None:
+            self._own = kernel_btf()
+        return self._own
+
+    def modules(self) -> Iterator[tuple[int, Btf]]:
+        """Id and BTF of each module."""
+        from ..sources import module_btfs
+
+        if self._modules is None:
+            self._modules = list(module_btfs(self.btf))
+        yield from self._modules
+
+    def targets(self) -> Iterator[Btf]:
+        """Where CO-RE looks for types, one after the other."""
+        if self._path is not None:
+            from ..sources import btf_of_file
+
+            yield btf_of_file(self._path)
+            return
+        yield self.btf
+        for _, btf in self.modules():
+            yield btf
+
+
+class Loaded:
+    """What was loaded; leaving the block closes all, and undoes all unless ``keep`` was called."""
+
+    def __init__(self, spec: ObjectSpec) -> None:
+        self.spec = spec
+        self.maps: list[LoadedMap] = []
+        self.programs: list[LoadedProgram] = []
+        self._others: list[Fd] = []
+        self._pins: list[str] = []
+
+    def keep(self) -> None:
+        """Let the pins stay that were made on the way."""
+        self._pins.clear()
+
+    def hold(self, fd: Fd) -> Fd:
+        """Keep something open for as long as the rest."""
+        self._others.append(fd)
+        return fd
+
+    def pin(self, fd: Fd, path: str) -> None:
+        """Pin a map by its name."""
+        calls.obj_pin(fd, path)
+        self._pins.append(path)
+
+    def close(self) -> None:
+        """Give everything back."""
+        for path in self._pins:
+            if os.path.lexists(path):
+                os.unlink(path)
+        self._pins.clear()
+        for fd in (*(each.fd for each in self.programs), *self._others):
+            if fd is not None:
+                fd.close()
+
+    def __enter__(self) -> Loaded:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def load(
+    found: ObjectSpec,
+    *,
+    kernel_btf: str | None = None,
+    reused: Mapping[int, SupportsIndex] | None = None,
+    log_level: int = 0,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Loaded:
+    """The programs and maps of an object, loaded.
+
+    ``kernel_btf``: a file with the BTF that CO-RE looks into.  ``reused``: open maps in the
+    place of those of the file, by their index.  ``log_level``: of the verifier (1, 2, 4), whose log
+    ``tell`` gets.
+    PybpftoolError, one sentence that names the program or map, when anything fails; nothing of the
+    object is left in the kernel then.
+    """
+    loaded = Loaded(found)
+    try:
+        _Load(found, loaded, Kernel(kernel_btf), reused or {}, log_level, tell).run()
+    except BaseException:
+        loaded.close()
+        raise
+    return loaded
+
+
+class _Load:
+    """One load under way: what its steps hand on to each other."""
+
+    def __init__(
+        self,
+        found: ObjectSpec,
+        loaded: Loaded,
+        kernel: Kernel,
+        reused: Mapping[int, SupportsIndex],
+        log_level: int,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.found = found
+        self.loaded = loaded
+        self.kernel = kernel
+        self.reused = reused
+        self.log_level = log_level
+        self.tell = tell
+        self.core: Core | None = None
+        self.externs = [Extern(each) for each in found.externs]
+        self.btf_fd: Fd | None = None
+        self.module_fds: dict[int, Fd] = {}
+        self.fd_array: list[int] = [0]
+        self.poisoned: dict[str, dict[int, str]] = {}
+
+    def run(self) -> None:
+        """All steps, in order."""
+        self._resolve_externs()
+        linked = {
+            program.name: link(self.found, program)
+            for program in self.found.programs
+            if program.autoload
+        }
+        for name, code in linked.items():
+            self._relocate_core(name, code)
+        self._load_btf()
+        self._create_maps()
+        for program in self.found.programs:
+            fd = None
+            if program.autoload:
+                code = linked[program.name]
+                self._relocate(program, code)
+                fd = self._load_program(program, code)
+            self.loaded.programs.append(LoadedProgram(program, fd))
+        self._fill_prog_arrays()
+
+    # -------------------------------------------------------------- what is wanted of the kernel
+
+    def _resolve_externs(self) -> None:
+        found = self.found
+        if not self.externs or found.btf is None:
+            return
+        externs.addresses(self.externs, found.btf)
+        externs.typed(self.externs, found.btf, lambda: self.kernel.btf, self.kernel.modules)
+        size = externs.place_values(self.externs, found.btf)
+        if size:
+            contents = externs.values(self.externs, found.btf, size, _virtual)
+            found.maps.append(kconfig_map(found, contents))
+            places = {
+                each.spec.name: each.offset
+                for each in self.externs
+                if each.spec.section == spec.KCONFIG
+            }
+            found.variables[spec.KCONFIG] = (size, places)
+
+    def _module(self, id: int) -> Fd:
+        """An open BTF object of a module, kept until all is loaded."""
+        if id not in self.module_fds:
+            self.module_fds[id] = self.loaded.hold(calls.btf_fd_by_id(id))
+        return self.module_fds[id]
+
+    # -------------------------------------------------------------- types and maps
+
+    def _load_btf(self) -> None:
+        btf = self.found.btf
+        if btf is None or not features.knows("btf"):
+            return
+        hidden = {each.name for each in self.found.functions if each.hidden}
+        fixed = fix_datasecs(btf, self.found.variables, hidden)
+        blob = sanitize(fixed, features.knows)
+        try:
+            self.btf_fd = self.loaded.hold(calls.btf_load(blob))
+        except KernelError as error:
+            # nothing but names and lines is lost without it
+            self.tell(f"{self.found.path}: the kernel does not take its BTF: {error.reason}")
+
+    def _create_maps(self) -> None:
+        for index, wanted in enumerate(self.found.maps):
+            loaded = self._map(index, wanted)
+            self.loaded.maps.append(loaded)
+        for map in self.loaded.maps:
+            if map.spec.type in (12, 13):
+                inner = [(slot, self._named(name)) for slot, name in map.spec.slots.items()]
+                maps.put(map.spec, map.fd, inner)
+
+    def _map(self, index: int, wanted: MapSpec) -> LoadedMap:
+        if index in self.reused:
+            differs = maps.fits(wanted, self.reused[index])
+            if differs:
+                raise PybpftoolError(f"map '{wanted.name}' cannot be reused: {differs}")
+            return LoadedMap(wanted, self.reused[index])
+        path = ""
+        if wanted.pinned_by_name:
+            path, there = maps.by_name(wanted)
+            if there is not None:
+                return LoadedMap(wanted, self.loaded.hold(there), path)
+        fd = self.loaded.hold(maps.create(wanted, self.btf_fd, features.knows))
+        maps.fill(wanted, fd)
+        if path:
+            with during(f"map '{wanted.name}': cannot be pinned at {path}"):
+                self.loaded.pin(fd, path)
+        return LoadedMap(wanted, fd, path)
+
+    def _named(self, name: str) -> SupportsIndex:
+        for map in self.loaded.maps:
+            if map.spec.name == name:
+                return map.fd
+        raise PybpftoolError(f"there is no map '{name}' to put into another")
+
+    def _fill_prog_arrays(self) -> None:
+        programs = {each.spec.name: each.fd for each in self.loaded.programs}
+        for map in self.loaded.maps:
+            if map.spec.type != _PROG_ARRAY:
+                continue
+            things = [(slot, programs.get(name)) for slot, name in map.spec.slots.items()]
+            maps.put(map.spec, map.fd, [(slot, fd) for slot, fd in things if fd is not None])
+
+    # -------------------------------------------------------------- relocations
+
+    def _relocate_core(self, name: str, code: Linked) -> None:
+        if not code.core_relos or self.found.btf is None:
+            return
+        if self.core is None:
+            self.core = Core(self.found.btf, self.kernel.targets)
+        reasons = self.poisoned.setdefault(name, {})
+        for slot, relo in code.core_relos:
+            try:
+                reason = self.core.relocate(code.code, slot, relo)
+            except PybpftoolError as error:
+                raise PybpftoolError(f"program '{name}', instruction {slot}: {error}") from error
+            if reason is not None:
+                reasons[slot] = reason
+
+    def _relocate(self, program: ProgramSpec, linked: Linked) -> None:
+        """Put descriptors, addresses and ids of types where the code refers to them."""
+        code = linked.code
+        for slot, reference in linked.references:
+            at = slot * SLOT
+            if reference.kind in (spec.MAP, spec.DATA):
+                fd = self.loaded.maps[reference.index].fd.__index__()
+                if reference.kind == spec.MAP:
+                    _point(code, at, MAP_FD, fd)
+                else:
+                    _point(code, at, MAP_VALUE, fd, reference.offset)
+            elif reference.kind == spec.EXTERN_CALL:
+                self._call_kernel(program, code, slot, self.externs[reference.index])
+            else:
+                self._refer_to_kernel(code, at, self.externs[reference.index])
+
+    def _call_kernel(self, program: ProgramSpec, code: bytearray, slot: int, to: Extern) -> None:
+        at = slot * SLOT
+        if not to.type_id:
+            poison(code, slot)
+            reason = f"this kernel offers no function {to.spec.name} to programs"
+            self.poisoned.setdefault(program.name, {})[slot] = reason
+            return
+        index = 0
+        if to.btf:
+            fd = self._module(to.btf).fileno()
+            if fd not in self.fd_array:
+                self.fd_array.append(fd)
+            index = self.fd_array.index(fd)
+        code[at : at + SLOT] = encode([Insn(code[at], 0, KFUNC_CALL, index, to.type_id)])
+
+    def _refer_to_kernel(self, code: bytearray, at: int, to: Extern) -> None:
+        if to.spec.section == spec.KCONFIG:
+            index = next(
+                index
+                for index, map in enumerate(self.loaded.maps)
+                if map.spec.section == spec.KCONFIG
+            )
+            _point(code, at, MAP_VALUE, self.loaded.maps[index].fd.__index__(), to.offset)
+        elif to.type_id:
+            module = self._module(to.btf).fileno() if to.btf else 0
+            _point(code, at, BTF_ID, to.type_id, module)
+        else:
+            low, high = struct.unpack("=ii", struct.pack("=Q", to.address))
+            _point(code, at, 0, low, high)
+
+    # -------------------------------------------------------------- programs
+
+    def _load_program(self, program: ProgramSpec, linked: Linked) -> Fd:
+        fields = self._fields(program, linked)
+        room = bytearray(_LOG)
+        level = self.log_level
+        while True:
+            fd, error = calls.try_prog_load(
+                program.prog_type,
+                linked.code,
+                self.found.license.encode("utf-8", "surrogateescape"),
+                name=program.name.encode("utf-8", "surrogateescape"),
+                log=room if level else None,
+                log_level=level,
+                **fields,
+            )
+            if fd is not None:
+                break
+            if error == errno.ENOSPC and level and len(room) < _LARGEST_LOG:
+                room = bytearray(len(room) * 4)
+            elif not level:
+                level = 1
+            else:
+                raise self._refused(program, linked, error, room)
+        if level:
+            self.tell(_text(room))
+        self.loaded.hold(fd)
+        if features.knows("prog_bind_map"):
+            # so that constants, names of metadata among them, are found by the program
+            for map in self.loaded.maps:
+                if map.spec.frozen and map.spec.section != spec.KCONFIG:
+                    calls.prog_bind_map(fd, map.fd)
+        return fd
+
+    def _fields(self, program: ProgramSpec, linked: Linked) -> dict[str, object]:
+        """The further fields of BPF_PROG_LOAD."""
+        kind = program.kind
+        fields: dict[str, object] = {
+            "expected_attach_type": program.attach_type,
+            "prog_flags": program.flags | (kind.flags if kind is not None else 0),
+            "kern_version": self.found.version,
+        }
+        if kind is not None and kind.optional and not features.knows("expected_attach_type"):
+            fields["expected_attach_type"] = 0
+        if program.ifindex:
+            fields["prog_ifindex"] = program.ifindex
+        if self.btf_fd is not None and linked.func_info and features.knows("btf_func"):
+            fields["prog_btf_fd"] = self.btf_fd.fileno()
+            for name, rows, words in (
+                ("func_info", linked.func_info, 2),
+                ("line_info", linked.line_info, 4),
+            ):
+                pack = struct.Struct(f"={words}I").pack
+                fields[name] = b"".join(pack(*row) for row in rows)
+                fields[f"{name}_rec_size"] = 4 * words
+                fields[f"{name}_cnt"] = len(rows)
+        if kind is not None and kind.has_target:
+            self._aim(program, fields)
+        if len(self.fd_array) > 1:
+            fields["fd_array"] = struct.pack(f"={len(self.fd_array)}i", *self.fd_array)
+        return fields
+
+    def _aim(self, program: ProgramSpec, fields: dict[str, object]) -> None:
+        label = f"program '{program.name}'"
+        if program.prog_type == _EXT:
+            raise PybpftoolError(
+                f"{label} replaces a function of a program, and nothing says which"
+            )
+        if not program.target:
+            raise PybpftoolError(
+                f"{label}: section {program.section_name} does not say what to attach to"
+            )
+        try:
+            module, id = attach_target(
+                program.attach_type, program.target, self.kernel.btf, self.kernel.modules()
+            )
+        except PybpftoolError as error:
+            raise PybpftoolError(f"{label}: {error.message}") from error
+        fields["attach_btf_id"] = id
+        if module:
+            fields["attach_btf_obj_fd"] = self._module(module).fileno()
+
+    def _refused(
+        self, program: ProgramSpec, linked: Linked, error: int, room: bytearray
+    ) -> PybpftoolError:
+        btf = self.found.btf
+        lines = [(at, file, text, place) for at, file, text, place in linked.line_info]
+
+        def source(slot: int) -> str | None:
+            return None if btf is None else source_at(lines, btf, slot)
+
+        record = explain(
+            _text(room),
+            program=program.name,
+            errno=error,
+            source=source,
+            reasons=self.poisoned.get(program.name),
+        )
+        hint = record.pop("hint", None)
+        return PybpftoolError("\n".join(plain(record)), hint=hint)
+
+
+def _text(room: bytearray) -> str:
+    return bytes(room).split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+def _virtual(name: str) -> int | None:
+    """The numbers that are no configuration, but are asked for as if."""
+    if name == "LINUX_KERNEL_VERSION":
+        return externs.kernel_version()
+    if name == "LINUX_HAS_BPF_COOKIE":
+        return int(features.knows("attach_cookie"))
+    return None
+
+
+def _point(code: bytearray, at: int, kind: int, low: int, high: int = 0) -> None:
+    """Let a 64-bit immediate stand for something in the kernel."""
+    target, _ = registers(code[at + 1])
+
+    code[at : at + 2 * SLOT] = encode([Insn(code[at], target, kind, 0, low, high)])

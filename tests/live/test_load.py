@@ -1,0 +1,263 @@
+"""``prog load`` and ``loadall``: the same programs and maps as the reference makes, or none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live.compare import Both, ours
+from tests.support.need import need
+from tests.support.run import Ended
+
+pytestmark = pytest.mark.native  # the emulated machines have no compiler
+
+HEAD = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+char _license[] SEC("license") = "GPL";
+"""
+
+OBJECTS = {
+    "plain": 'SEC("xdp") int one(void *ctx) { return 2; }',
+    "several": """
+        SEC("xdp") int one(void *ctx) { return 2; }
+        SEC("tc") int two(void *ctx) { return 0; }
+        SEC("tc") int three(void *ctx) { return 1; }
+        SEC("?socket") int unwanted(void *ctx) { return 1; }
+    """,
+    "maps": """
+        struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 8);
+                 __type(key, int); __type(value, long); } counts SEC(".maps");
+        struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 3); __uint(key_size, 4);
+                 __uint(value_size, 12); __uint(map_flags, BPF_F_MMAPABLE); } plain SEC(".maps");
+        struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 5000); } ring SEC(".maps");
+        struct { __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __uint(key_size, 4);
+                 __uint(value_size, 4); } events SEC(".maps");
+        SEC("xdp") int one(void *ctx) {
+            int k = 1; long v = 2;
+            bpf_map_update_elem(&counts, &k, &v, 0);
+            return bpf_map_lookup_elem(&plain, &k) ? 1 : 2;
+        }
+    """,
+    "data": """
+        int total = 3; const volatile int limit = 9; static long hidden; char text[16] = "hello";
+        int zeroes[5]; int other SEC(".data.other") = 7;
+        SEC("xdp") int one(void *ctx) { total += limit; hidden++; zeroes[2]++; return text[1]; }
+        SEC("tc") int two(void *ctx) { bpf_printk("limit %d", limit); return other; }
+    """,
+    "functions": """
+        static __attribute__((noinline)) int last(int x) { return x * 3; }
+        __attribute__((noinline)) int middle(int x) { return last(x) + 1; }
+        __attribute__((noinline)) __hidden int unseen(int x) { return last(x) + 2; }
+        SEC("xdp") int one(void *ctx) { return middle(3) + last(4); }
+        SEC("tc") int two(void *ctx) { return unseen(5) + middle(1); }
+    """,
+    "callback": """
+        static long each(unsigned int index, int *sum) { *sum += index; return 0; }
+        SEC("tc") int one(void *ctx) { int sum = 0; bpf_loop(5, each, &sum, 0); return sum; }
+    """,
+    "inner": """
+        struct inner { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 2);
+                       __type(key, int); __type(value, int); } first SEC(".maps");
+        struct { __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 4);
+                 __type(key, int); __array(values, struct inner); } outer SEC(".maps") = {
+            .values = { [1] = &first } };
+        SEC("xdp") int one(void *ctx) { int k = 1; return !!bpf_map_lookup_elem(&outer, &k); }
+    """,
+    "tails": """
+        int target(void *ctx);
+        struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 2); __type(key, int);
+                 __array(values, int (void *)); } jumps SEC(".maps") = {
+            .values = { [1] = (void *)&target } };
+        SEC("tc") int target(void *ctx) { return 7; }
+        SEC("tc") int one(void *ctx) { bpf_tail_call(ctx, &jumps, 1); return 1; }
+    """,
+    "iterator": """
+        SEC("iter/bpf_map") int one(void *ctx) { return 0; }
+    """,
+}
+
+CORE = """
+struct task_struct { int pid; int tgid; char comm[16]; struct task_struct *real_parent; }
+    __attribute__((preserve_access_index));
+struct task_struct___old { int no_such_thing; } __attribute__((preserve_access_index));
+SEC("tp_btf/sched_switch") int one(unsigned long long *ctx) {
+    struct task_struct *task = (void *)ctx[1];
+    struct task_struct___old *old = (void *)task;
+    int sum = task->pid + task->real_parent->tgid + task->comm[3];
+    if (__builtin_preserve_field_info(old->no_such_thing, 2)) sum++;
+    return sum & __builtin_preserve_field_info(task->tgid, 1);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    need(shutil.which("clang"), "needs clang")
+    directory = tmp_path_factory.mktemp("objects")
+
+    def make(name: str, text: str) -> str:
+        source, made = directory / f"{name}.c", directory / f"{name}.o"
+        if not made.exists():
+            source.write_text(HEAD + text)
+            flags = [
+                "-g",
+                "-O2",
+                "-target",
+                "bpf",
+                f"-I/usr/include/{os.uname().machine}-linux-gnu",
+            ]
+            subprocess.run(["clang", *flags, "-c", source, "-o", made], check=True)
+        return str(made)
+
+    return make
+
+
+@pytest.fixture
+def place(pins: str) -> Iterator[str]:
+    yield f"{pins}/loaded"
+    shutil.rmtree(f"{pins}/loaded", ignore_errors=True)
+
+
+def held(place: str) -> list[Any]:
+    """What is to be told of each program below a directory, and of its maps."""
+    found = []
+    for path in sorted(Path(place).iterdir()):
+        prog = ours("-j", "prog", "show", "pinned", str(path)).json
+        maps = []
+        for id in prog.pop("map_ids", []):
+            map = ours("-j", "map", "show", "id", str(id)).json
+            maps.append(
+                {name: map[name] for name in map if name not in ("id", "btf_id", "bytes_memlock")}
+            )
+            maps[-1]["entries"] = (
+                ours("-j", "map", "dump", "id", str(id)).out if map["type"] == "array" else ""
+            )
+        for name in ("id", "loaded_at", "btf_id", "run_time_ns", "run_cnt", "bytes_memlock"):
+            prog.pop(name, None)
+        found.append((path.name, prog, maps))
+    return found
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_the_same_programs_and_maps(name: str, both: Both, compiled: Any, place: str) -> None:
+    made = compiled(name, OBJECTS[name])
+    ends = []
+    for tool in (ours, both.reference):
+        ended = tool("prog", "loadall", made, place)
+        ends.append((ended.status, held(place) if os.path.isdir(place) else []))
+        shutil.rmtree(place, ignore_errors=True)
+    assert ends[0] == ends[1]
+    assert ends[0][1] or name in ("several", "iterator")
+
+
+def test_relocations_against_the_kernel(both: Both, compiled: Any, place: str) -> None:
+    """Where the kernel lets nobody trace, the refusal is the same."""
+    made = compiled("core", CORE)
+    ends = []
+    for tool in (ours, both.reference):
+        ended = tool("prog", "loadall", made, place)
+        ends.append((ended.status, held(place) if os.path.isdir(place) else []))
+        shutil.rmtree(place, ignore_errors=True)
+    assert ends[0] == ends[1]
+
+
+def test_pins(compiled: Any, pins: str, place: str) -> None:
+    made = compiled("data", OBJECTS["data"])
+    assert ours("-j", "prog", "load", made, f"{pins}/one") == Ended(b"null\n", b"", 0)
+    assert ours("-j", "prog", "show", "pinned", f"{pins}/one").json["name"] == "one"
+    os.unlink(f"{pins}/one")
+    assert ours("prog", "loadall", made, place, "pinmaps", f"{place}_m") == Ended(b"", b"", 0)
+    assert sorted(os.listdir(place)) == ["one", "two"]
+    assert sorted(os.listdir(f"{place}_m")) == [
+        *("_data_other", "data_bss", "data_data", "data_rodata"),
+    ]
+    shutil.rmtree(f"{place}_m")
+
+
+def test_a_map_in_the_place_of_one(compiled: Any, pins: str, place: str) -> None:
+    made = compiled("maps", OBJECTS["maps"])
+    words = "type hash key 4 value 8 entries 8 name mine".split()
+    assert ours("map", "create", f"{pins}/mine", *words).status == 0
+    id = ours("-j", "map", "show", "pinned", f"{pins}/mine").json["id"]
+    for which in (["name", "counts"], ["idx", "0"]):
+        line = ["prog", "loadall", made, place, "map", *which, "id", str(id)]
+        assert ours(*line) == Ended(b"", b"", 0)
+        assert id in ours("-j", "prog", "show", "pinned", f"{place}/one").json["map_ids"]
+        shutil.rmtree(place)
+    os.unlink(f"{pins}/mine")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["map", "name", "nowhere", "id", "{map}"], "unable to find map 'nowhere'"),
+        (["map", "idx", "9", "id", "{map}"], "map idx '9' not used"),
+        (["map", "idx", "x", "id", "{map}"], "can't parse x as IDX"),
+        (["map", "index", "0", "id", "{map}"], "expected 'idx' or 'name', got: 'index'?"),
+        (["offload_dev", "nowhere0"], "unrecognized netdevice 'nowhere0': No such device"),
+        (["type", "xdp", "type", "xdp"], "program type already specified"),
+        (
+            ["other"],
+            "expected no more arguments, 'type', 'map', 'offload_dev', 'xdpmeta_dev', 'pinmaps', "
+            "'autoattach', or 'kernel_btf', got: 'other'?",
+        ),
+    ],
+)
+def test_wrong_words(words: list[str], error: str, compiled: Any, pins: str, place: str) -> None:
+    made = compiled("plain", OBJECTS["plain"])
+    assert (
+        ours(
+            "map", "create", f"{pins}/m", *"type hash key 4 value 8 entries 8 name m".split()
+        ).status
+        == 0
+    )
+    id = ours("-j", "map", "show", "pinned", f"{pins}/m").json["id"]
+    line = ["prog", "loadall", made, place, *(word.format(map=id) for word in words)]
+    assert ours(*line) == Ended(b"", f"Error: {error}\n".encode(), 255)
+    os.unlink(f"{pins}/m")
+    assert not os.path.exists(place)
+
+
+def test_load_reasons(both: Both, compiled: Any, place: str) -> None:
+    """A refused program is told with its line, and nothing of the object stays."""
+    text = 'SEC("xdp") int one(struct xdp_md *ctx) { return *(int *)(long)ctx->data; }'
+    made = compiled("refused", text)
+    ended = ours("-j", "prog", "loadall", made, place)
+    assert ended.status == both.reference("prog", "loadall", made, place).status == 255
+    error = json.loads(ended.out)["error"]
+    assert error.startswith(f"failed to load object file: {made}: program 'one': ")
+    assert "refused.c:" in error
+    assert not os.path.exists(place)
+
+
+@pytest.mark.parametrize("cut", [0, 3, 64, 200, 700])
+def test_broken_files(cut: int, compiled: Any, place: str, tmp_path: Path) -> None:
+    whole = Path(compiled("maps", OBJECTS["maps"])).read_bytes()
+    broken = tmp_path / "broken.o"
+    broken.write_bytes(whole[:cut])
+    ended = ours("prog", "load", str(broken), place)
+    assert ended.status == 255
+    assert ended.err.startswith(f"Error: failed to open object file: {broken}: ")
+    assert ended.err.count("\n") == 1
+
+
+def test_load_without_loader(compiled: Any, place: str) -> None:
+    ended = ours("-L", "prog", "load", compiled("plain", OBJECTS["plain"]), place)
+    assert ended.status == 255
+    assert ended.err == "Error: loader programs (-L) are not made by pybpftool; leave -L out\n"
+
+
+def test_load_probes(compiled: Any, place: str) -> None:
+    made = compiled("probe", 'SEC("kprobe/do_nothing") int one(void *ctx) { return 0; }')
+    ended = ours("prog", "loadall", made, place, "autoattach")
+    assert ended.status == 255
+    assert "probes are not attached by pybpftool yet" in ended.err
+    assert not os.path.exists(place)
