@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from .link import Linked
     from .spec import MapSpec, ObjectSpec, ProgramSpec
 
-_STRUCT_OPS, _EXT, _LSM, _TRACING = 27, 28, 29, 26
+_EXT = 28
+"""BPF_PROG_TYPE_EXT (uapi/linux/bpf.h)."""
 _PROG_ARRAY = 3
 _LOG, _LARGEST_LOG = 1 << 16, 1 << 26
 """Bytes of the verifier's log: at first, and at most."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PERF_EVENT_ARRAY, RINGBUF, USER_RINGBUF, ARENA, STRUCT_OPS = 4, 27, 31, 33, 26
 _MAPS_OF_MAPS = (12, 13)
-_PROG_ARRAY = 3
 _WITHOUT_BTF = (PERF_EVENT_ARRAY, 8, 7, 12, 13, 14, 25, 16, 17, 15, 18, 22, 23, ARENA)
 """Types of which the kernel takes no types of keys and values."""
 _DEVMAPS = (14, 25)
