@@ -36,6 +36,7 @@ def run_suites(series: str) -> Result:
         files = [Path(objects).resolve()]
         environment += [f"PYBPFTOOL_OBJECTS={files[0]}"]
     argv = ["env", *environment, "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    argv += ["-o", "faulthandler_timeout=300"]  # of a test that hangs, tell where
     return run(kernel(series), argv + SUITES, timeout=900, files=files)
 
 
