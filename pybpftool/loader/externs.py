@@ -8,7 +8,7 @@ import sys
 from ..btf import types
 from ..errors import BadData, KernelError, PybpftoolError
 from . import spec
-from .struct_ops import essential
+from .core import essential
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

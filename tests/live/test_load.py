@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from pybpftool.kernel import calls
+from pybpftool.loader.load import load
+from pybpftool.loader.read import read_object
 from tests.live.compare import Both, ours
 from tests.support.need import need
 from tests.support.run import Ended
@@ -98,6 +101,47 @@ SEC("tp_btf/sched_switch") int one(unsigned long long *ctx) {
 """
 
 
+OPERATIONS = """
+#include <bpf/bpf_tracing.h>
+struct sock;
+struct tcp_congestion_ops {
+    unsigned (*ssthresh)(struct sock *);
+    void (*cong_avoid)(struct sock *, unsigned, unsigned);
+    unsigned (*undo_cwnd)(struct sock *);
+    char name[16];
+    unsigned (*of_tomorrow)(struct sock *);
+};
+SEC("struct_ops") unsigned BPF_PROG(threshold, struct sock *sk) { return 2; }
+SEC("struct_ops") void BPF_PROG(avoid, struct sock *sk, unsigned a, unsigned b) { }
+SEC("struct_ops/undo") unsigned BPF_PROG(undo, struct sock *sk) { return 3; }
+#define OPS struct tcp_congestion_ops
+#define USUAL .ssthresh = (void *)threshold, .cong_avoid = (void *)avoid, \\
+              .undo_cwnd = (void *)undo, .name = "pybpftool_load"
+"""
+_OTHER = 'SEC("struct_ops") unsigned BPF_PROG(other, struct sock *sk) { return 4; }'
+
+STRUCT_OPS = {
+    "ops": 'SEC(".struct_ops") OPS mine = { USUAL };',
+    "ops_link": 'SEC(".struct_ops.link") OPS mine = { USUAL };',
+}
+
+NO_STRUCT_OPS = {
+    "ops_asleep": ('SEC("?.struct_ops") OPS mine = { USUAL };', "was not loaded"),
+    "ops_tomorrow": (
+        _OTHER + 'SEC(".struct_ops") OPS mine = { USUAL, .of_tomorrow = (void *)other };',
+        "member 'of_tomorrow' is set, but the kernel's 'struct tcp_congestion_ops' has none such",
+    ),
+    "ops_alone": (
+        _OTHER + 'SEC(".struct_ops") OPS mine = { USUAL };',
+        "program 'other' is in no struct_ops",
+    ),
+    "ops_twice": (
+        'SEC(".struct_ops") OPS mine = { .ssthresh = (void *)undo, .undo_cwnd = (void *)undo };',
+        "program 'undo' is that of another member",
+    ),
+}
+
+
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Any:
     need(shutil.which("clang"), "needs clang")
@@ -156,6 +200,44 @@ def test_the_same_programs_and_maps(name: str, both: Both, compiled: Any, place:
         shutil.rmtree(place, ignore_errors=True)
     assert ends[0] == ends[1]
     assert ends[0][1] or name in ("several", "iterator")
+
+
+@pytest.mark.parametrize("name", STRUCT_OPS)
+def test_struct_ops(name: str, both: Both, compiled: Any, place: str, pins: str) -> None:
+    """Loaded and pinned, yet not registered: the same programs and map."""
+    made = compiled(name, OPERATIONS + STRUCT_OPS[name])
+    ends = []
+    for tool in (ours, both.reference):
+        ended = tool("prog", "loadall", made, place, "pinmaps", f"{pins}/maps")
+        map = ours("-j", "map", "show", "pinned", f"{pins}/maps/mine").json
+        told = [map[each] for each in ("type", "name", "flags", "bytes_value", "max_entries")]
+        ends.append((ended.status, sorted(os.listdir(place)), held(place), told))
+        for path in (place, f"{pins}/maps"):
+            shutil.rmtree(path)
+    assert ends[0][:2] == (0, ["avoid", "threshold", "undo"])
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("name", NO_STRUCT_OPS)
+def test_struct_ops_that_do_not_work_out(name: str, both: Both, compiled: Any, place: str) -> None:
+    text, error = NO_STRUCT_OPS[name]
+    made = compiled(name, OPERATIONS + text)
+    ended = ours("prog", "loadall", made, place)
+    assert ended.status == both.reference("prog", "loadall", made, place).status == 255
+    assert error in ended.err
+    assert not os.path.exists(place)
+
+
+def test_a_loaded_struct_ops_can_be_registered(compiled: Any) -> None:
+    made = compiled("ops", OPERATIONS + STRUCT_OPS["ops"])
+    with load(read_object(made)) as loaded:
+        (map,) = loaded.maps
+        calls.map_update(map.fd, bytes(4), map.value)
+        try:
+            with open("/proc/sys/net/ipv4/tcp_available_congestion_control") as file:
+                assert "pybpftool_load" in file.read().split()
+        finally:
+            calls.map_delete(map.fd, bytes(4))
 
 
 def test_relocations_against_the_kernel(both: Both, compiled: Any, place: str) -> None:
