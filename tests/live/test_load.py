@@ -209,13 +209,15 @@ def test_struct_ops(name: str, both: Both, compiled: Any, place: str, pins: str)
     ends = []
     for tool in (ours, both.reference):
         ended = tool("prog", "loadall", made, place, "pinmaps", f"{pins}/maps")
+        if tool is not ours and ended.status and both.reference.version < (7, 8):
+            continue  # it knows no links of structs, nor members that a kernel lacks
         map = ours("-j", "map", "show", "pinned", f"{pins}/maps/mine").json
         told = [map[each] for each in ("type", "name", "flags", "bytes_value", "max_entries")]
         ends.append((ended.status, sorted(os.listdir(place)), held(place), told))
         for path in (place, f"{pins}/maps"):
             shutil.rmtree(path)
     assert ends[0][:2] == (0, ["avoid", "threshold", "undo"])
-    assert ends[0] == ends[1]
+    assert ends[0] == ends[-1]
 
 
 @pytest.mark.parametrize("name", NO_STRUCT_OPS)
