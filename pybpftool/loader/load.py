@@ -543,6 +543,8 @@ def _virtual(name: str) -> int | None:
         return externs.kernel_version()
     if name == "LINUX_HAS_BPF_COOKIE":
         return int(features.knows("attach_cookie"))
+    if name == "LINUX_HAS_SYSCALL_WRAPPER":
+        return int(features.knows("syscall_wrapper"))
     return None
 
 

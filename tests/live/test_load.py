@@ -16,7 +16,7 @@ from pybpftool.kernel import calls
 from pybpftool.loader.load import load
 from pybpftool.loader.read import read_object
 from tests.live.compare import Both, ours
-from tests.support.need import need
+from tests.support.need import kernel_lacks, need
 from tests.support.run import Ended
 
 pytestmark = pytest.mark.native  # the emulated machines have no compiler
@@ -339,9 +339,96 @@ def test_load_without_loader(compiled: Any, place: str) -> None:
     assert ended.err == "Error: loader programs (-L) are not made by pybpftool; leave -L out\n"
 
 
-def test_load_probes(compiled: Any, place: str) -> None:
-    made = compiled("probe", 'SEC("kprobe/do_nothing") int one(void *ctx) { return 0; }')
+ATTACHED = {
+    "uprobe": 'SEC("uprobe/libc.so.6:malloc")',
+    "uprobe_offset": 'SEC("uprobe/libc.so.6:malloc+0x4")',
+    "uretprobe": 'SEC("uretprobe/libc.so.6:free")',
+    "uprobe_program": 'SEC("uprobe/bash:main")',
+    "raw_tracepoint": 'SEC("raw_tp/sched_switch")',
+    "iterator": 'SEC("iter/bpf_map")',
+}
+NOT_ATTACHED = {
+    "kprobe": ('SEC("kprobe")', ""),
+    "kretprobe": ('SEC("kretprobe/vfs_read+4")', "a kretprobe has no offset: vfs_read+4"),
+    "kprobe_nowhere": ('SEC("kprobe/pybpftool_nowhere")', "kprobe"),
+    "ksyscall": ('SEC("ksyscall/pybpftool_nosuch")', "kprobe"),
+    "kprobes": ('SEC("kprobe.multi/pybpftool_no*")', "tracefs lists no function like"),
+    "uprobe_nowhere": ('SEC("uprobe/libc.so.6:pybpftool_no")', "has no function pybpftool_no"),
+    "uprobe_no_file": ('SEC("uprobe/pybpftool.so:main")', "there is no pybpftool.so in"),
+    "uprobe_no_name": ('SEC("uprobe/bash")', "section uprobe/bash is not uprobe/FILE:FUNCTION"),
+    "uretprobe": ('SEC("uretprobe/libc.so.6:free+3")', "a uretprobe has no offset: free+3"),
+    "tracepoint": ('SEC("tp/pybpftool/nosuch")', "there is no tracepoint pybpftool/nosuch"),
+    "raw_tracepoint": ('SEC("raw_tp/nosuch")', "raw tracepoint nosuch: No such file"),
+    "packets": ('SEC("tc")', ""),
+    "perf": ('SEC("perf_event")', ""),
+}
+BODY = " int one(void *ctx) { return 0; }"
+
+
+def attached_to(path: str) -> Any:
+    """What a pinned link tells of itself, None for a program."""
+    with calls.obj_get(path) as fd:
+        text = Path(f"/proc/self/fdinfo/{fd.fileno()}").read_text()
+    told = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    names = "link_type attach_type name offset cnt path_cnt target_name tp_name".split()
+    return {name: told[name] for name in names if name in told} if "link_type" in told else None
+
+
+@pytest.mark.parametrize("name", ATTACHED)
+def test_attached(name: str, both: Both, compiled: Any, place: str) -> None:
+    made = compiled(f"to_{name}", ATTACHED[name] + BODY)
+    ends = []
+    for tool in (ours, both.reference):
+        ended = tool("prog", "loadall", made, place, "autoattach")
+        ends.append((ended.status, ended.err if tool is ours else "", attached_to(f"{place}/one")))
+        shutil.rmtree(place)
+    assert ends[0] == ends[1]
+    assert ends[0][2]
+
+
+@pytest.mark.parametrize("name", NOT_ATTACHED)
+def test_load_pins_the_rest(name: str, both: Both, compiled: Any, pins: str, place: str) -> None:
+    """Whatever keeps a program from being attached: it is pinned, and the reason told."""
+    section, reason = NOT_ATTACHED[name]
+    made = compiled(f"not_{name}", section + BODY)
     ended = ours("prog", "loadall", made, place, "autoattach")
-    assert ended.status == 255
-    assert "probes are not attached by pybpftool yet" in ended.err
-    assert not os.path.exists(place)
+    *first, last = ended.err.splitlines()
+    assert last == "Program one does not support autoattach, falling back to pinning"
+    assert (len(first), ended.status) == (bool(reason), 0)
+    assert not reason or first[0].startswith("program 'one': cannot be attached: ")
+    assert reason in ended.err
+    assert os.listdir(place) == ["one"]
+    assert attached_to(f"{place}/one") is None
+    shutil.rmtree(place)
+    for tool in (ours, both.reference):
+        assert tool("prog", "load", made, f"{pins}/one", "autoattach").status == 0
+        assert attached_to(f"{pins}/one") is None
+        os.unlink(f"{pins}/one")
+    assert ours("-j", "prog", "load", made, f"{pins}/one", "autoattach").out == "null\n"
+    os.unlink(f"{pins}/one")
+
+
+def test_load_usdt(compiled: Any, place: str) -> None:
+    made = compiled("usdt", 'SEC("usdt/libc.so.6:libc:setjmp")' + BODY)
+    ended = ours("prog", "loadall", made, place, "autoattach")
+    assert ended.status == 0
+    assert "USDT probes are not attached by pybpftool" in ended.err
+    assert os.listdir(place) == ["one"]
+
+
+@pytest.mark.parametrize("section", ["uprobe.multi/libc.so.6:strto*", "uretprobe.multi/bash:m*"])
+def test_load_uprobe_once(section: str, both: Both, compiled: Any, place: str) -> None:
+    """At the same places as the reference; of several names for one it counts each."""
+    made = compiled(section.partition(".")[0] + "s", f'SEC("{section}")' + BODY)
+    places = []
+    for tool in (ours, both.reference):
+        ended = tool("prog", "loadall", made, place, "autoattach")
+        if ended.status or ended.err:
+            kernel_lacks("uprobe.multi, or the reference does", ended.err)
+        with calls.obj_get(f"{place}/one") as fd:
+            text = Path(f"/proc/self/fdinfo/{fd.fileno()}").read_text()
+        places.append([line.split()[1] for line in text.splitlines() if line.endswith(" 0x0")])
+        shutil.rmtree(place)
+    assert places[0]
+    assert len(places[0]) == len(set(places[0]))
+    assert set(places[0]) == set(places[1])
