@@ -362,6 +362,8 @@ NOT_ATTACHED = {
     "packets": ('SEC("tc")', ""),
     "perf": ('SEC("perf_event")', ""),
 }
+ATTACHES = (7, 2)
+"""The first bpftool that knows autoattach."""
 BODY = " int one(void *ctx) { return 0; }"
 
 
@@ -374,15 +376,20 @@ def attached_to(path: str) -> Any:
     return {name: told[name] for name in names if name in told} if "link_type" in told else None
 
 
+def attaching(both: Both) -> list[Any]:
+    """The tools that know of it."""
+    return [ours, both.reference] if both.reference.version >= ATTACHES else [ours]
+
+
 @pytest.mark.parametrize("name", ATTACHED)
 def test_attached(name: str, both: Both, compiled: Any, place: str) -> None:
     made = compiled(f"to_{name}", ATTACHED[name] + BODY)
     ends = []
-    for tool in (ours, both.reference):
+    for tool in attaching(both):
         ended = tool("prog", "loadall", made, place, "autoattach")
         ends.append((ended.status, ended.err if tool is ours else "", attached_to(f"{place}/one")))
         shutil.rmtree(place)
-    assert ends[0] == ends[1]
+    assert ends[0] == ends[-1]
     assert ends[0][2]
 
 
@@ -400,7 +407,7 @@ def test_load_pins_the_rest(name: str, both: Both, compiled: Any, pins: str, pla
     assert os.listdir(place) == ["one"]
     assert attached_to(f"{place}/one") is None
     shutil.rmtree(place)
-    for tool in (ours, both.reference):
+    for tool in attaching(both):
         assert tool("prog", "load", made, f"{pins}/one", "autoattach").status == 0
         assert attached_to(f"{pins}/one") is None
         os.unlink(f"{pins}/one")
@@ -431,4 +438,4 @@ def test_load_uprobe_once(section: str, both: Both, compiled: Any, place: str) -
         shutil.rmtree(place)
     assert places[0]
     assert len(places[0]) == len(set(places[0]))
-    assert set(places[0]) == set(places[1])
+    assert set(places[0]) == set(places[1]) - {"0x0"}
