@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _STRUCT_OPS, _EXT = 27, 28
 """BPF_PROG_TYPE_STRUCT_OPS and _EXT (uapi/linux/bpf.h)."""
 _PROG_ARRAY = 3
+_NO_KFUNC = 2002000000
+"""The first of the helpers that are called in the place of missing functions, as in libbpf."""
 _LOG, _LARGEST_LOG = 1 << 16, 1 << 26
 """Bytes of the verifier's log: at first, and at most."""
 
@@ -394,7 +396,7 @@ class _Load:
     def _call_kernel(self, program: ProgramSpec, code: bytearray, slot: int, to: Extern) -> None:
         at = slot * SLOT
         if not to.type_id:
-            poison(code, slot)
+            poison(code, slot, _NO_KFUNC + to.number)
             reason = f"this kernel offers no function {to.spec.name} to programs"
             self.poisoned.setdefault(program.name, {})[slot] = reason
             return

@@ -95,8 +95,8 @@ DIFFERENCES = {
     "load-usdt": "autoattach does not attach USDT probes, but pins their programs; bpftool does.",
     "load-pins-the-rest": "loadall with autoattach pins a program that cannot be attached; bpftool "
     "fails unless one before it could be.",
-    "load-uprobe-once": "uprobe.multi is attached once to each function of the file; bpftool attaches "
-    "it for each name, and for those of other files to the first byte.",
+    "load-uprobe-once": "uprobe.multi is attached once to each function of the file; bpftool "
+    "attaches it for each name, and for those of other files to the first byte.",
     "prog-top": "top shows which programs run, how often and how long; bpftool has no such "
     "command.",
     "output-errors": "Output that cannot be written is an error; bpftool pays no attention.",

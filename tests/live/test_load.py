@@ -82,6 +82,36 @@ OBJECTS = {
         SEC("tc") int target(void *ctx) { return 7; }
         SEC("tc") int one(void *ctx) { bpf_tail_call(ctx, &jumps, 1); return 1; }
     """,
+    "wanted": """
+        extern int LINUX_KERNEL_VERSION __kconfig;
+        extern _Bool LINUX_HAS_SYSCALL_WRAPPER __kconfig;
+        extern _Bool LINUX_HAS_BPF_COOKIE __kconfig;
+        extern _Bool CONFIG_BPF __kconfig __weak;
+        extern int CONFIG_NOWHERE __kconfig __weak;
+        extern const void bpf_prog_free __ksym;
+        extern const void no_such_symbol __ksym __weak;
+        extern const int bpf_prog_active __ksym __weak;
+        extern void bpf_rcu_read_lock(void) __ksym;
+        extern void bpf_rcu_read_unlock(void) __ksym;
+        extern int bpf_rcu_read_lock___other(int, int) __ksym __weak;
+        extern int no_such_function(int) __ksym __weak;
+        SEC("tc") int one(void *ctx) {
+            bpf_rcu_read_lock();
+            bpf_rcu_read_unlock();
+            if (bpf_rcu_read_lock___other) return bpf_rcu_read_lock___other(1, 2);
+            if (no_such_function) return no_such_function(1);
+            return LINUX_KERNEL_VERSION + LINUX_HAS_SYSCALL_WRAPPER + LINUX_HAS_BPF_COOKIE
+                + CONFIG_BPF + CONFIG_NOWHERE + (&bpf_prog_free != &no_such_symbol);
+        }
+    """,
+    "other_variable": """
+        extern const char init_net __ksym __weak;
+        SEC("tc") int one(void *ctx) { return (long)&init_net; }
+    """,
+    "other_function": """
+        extern int bpf_rcu_read_lock(int) __ksym;
+        SEC("tc") int one(void *ctx) { return bpf_rcu_read_lock(1); }
+    """,
     "iterator": """
         SEC("iter/bpf_map") int one(void *ctx) { return 0; }
     """,
@@ -193,13 +223,15 @@ def held(place: str) -> list[Any]:
 @pytest.mark.parametrize("name", OBJECTS)
 def test_the_same_programs_and_maps(name: str, both: Both, compiled: Any, place: str) -> None:
     made = compiled(name, OBJECTS[name])
+    if name == "wanted" and both.reference.version < (7, 8):
+        pytest.skip("calls of missing functions became another instruction")
     ends = []
     for tool in (ours, both.reference):
         ended = tool("prog", "loadall", made, place)
         ends.append((ended.status, held(place) if os.path.isdir(place) else []))
         shutil.rmtree(place, ignore_errors=True)
     assert ends[0] == ends[1]
-    assert ends[0][1] or name in ("several", "iterator")
+    assert ends[0][1] or name in ("several", "iterator", "other_variable", "other_function")
 
 
 @pytest.mark.parametrize("name", STRUCT_OPS)
