@@ -595,7 +595,8 @@ def link_create(
 
     ``fields``: those of the arm that belong to the attach type: target_btf_id, iter_info (a
     buffer, its length is taken), or one of the structs perf_event, kprobe_multi, tracing,
-    netfilter, tcx, uprobe_multi, netkit, cgroup as a dict.
+    netfilter, tcx, uprobe_multi, netkit, cgroup as a dict.  In place of pointers these
+    hold bytes, or a list of strings.
     """
     cmd = lib.BPF_LINK_CREATE
     iter_info = fields.get("iter_info")
@@ -605,9 +606,26 @@ def link_create(
     attr = new_attr(
         cmd, prog_fd=index(prog), target_fd=index(target), attach_type=attach_type, flags=flags
     )
+    kept: list[Any] = []
     for name, value in fields.items():
-        setattr(attr.link_create, name, value)
+        made = _with_pointers(value, kept) if isinstance(value, dict) else value
+        setattr(attr.link_create, name, made)
     return Fd(bpf(cmd, attr))
+
+
+def _with_pointers(values: dict[str, Any], kept: list[Any]) -> dict[str, int]:
+    """A struct of link_create in numbers; ``kept``: takes what its pointers point to."""
+    made = {}
+    for name, value in values.items():
+        if isinstance(value, list):
+            texts = [_zero_ended(each) for each in value]
+            array = ffi.new("u64[]", [_address(each) for each in texts])
+            kept += [*texts, array]
+            value = int(ffi.cast("uintptr_t", array))
+        elif isinstance(value, bytes):
+            value = _address(value)
+        made[name] = value
+    return made
 
 
 def link_update(

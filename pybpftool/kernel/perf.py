@@ -14,7 +14,7 @@ from ..errors import BadData, KernelError
 from ..signals import Stopping
 from . import calls
 from ._abi import ffi
-from .proc import online_cpus, page_size, possible_cpus, why_not_permitted
+from .proc import online_cpus, page_size, possible_cpus, read_text, why_not_permitted
 from .syscall import PERF_EVENT_OPEN, Closing, Fd, lib
 
 TYPE_CHECKING = False
@@ -32,6 +32,8 @@ PERF_RECORD_LOST, PERF_RECORD_SAMPLE = 2, 9
 _PERF_TYPE_SOFTWARE, _PERF_COUNT_SW_BPF_OUTPUT = 1, 10
 _PERF_SAMPLE_TIME, _PERF_SAMPLE_RAW = 1 << 2, 1 << 10
 _PERF_FLAG_FD_CLOEXEC = 1 << 3
+
+_UNITS = "/sys/bus/event_source/devices"
 
 _PAGES = 16
 """Pages of a ring's data: 64 KiB on most machines."""
@@ -61,6 +63,31 @@ def counter(type: int, config: int, cpu: int) -> Fd:
     attr.config = config
     attr.exclude_user = 1
     return perf_event_open(attr, -1, cpu)
+
+
+def probe(unit: str, name: str, offset: int, *, retprobe: bool) -> Fd:
+    """An event whenever a place in code is reached, or (``retprobe``) a function is left.
+
+    ``unit``: "kprobe" for ``offset`` bytes behind the function ``name`` of the kernel, "uprobe" for
+    ``offset`` bytes into the file ``name``.  Raises KernelError.  Since Linux 4.17.
+    Source: /sys/bus/event_source/devices, perf_event_open(2).
+    """
+    at = f"{_UNITS}/{unit}"
+    type = read_text(f"{at}/type")
+    if type is None:
+        raise KernelError(errno.EOPNOTSUPP, f"{unit} {name}", reason=f"this kernel has no {unit}s")
+    attr = ffi.new("struct perf_event_attr *")
+    attr.type = int(type)
+    if retprobe:
+        bit = read_text(f"{at}/format/retprobe") or "config:0"
+        attr.config = 1 << int(bit.partition(":")[2])
+    text = ffi.new("char[]", os.fsencode(name))
+    attr.config1 = int(ffi.cast("uintptr_t", text))
+    attr.config2 = offset
+    try:
+        return perf_event_open(attr, -1, 0)
+    except KernelError as error:
+        raise error.said(f"{unit} {name}+{offset:#x}") from error
 
 
 class Ring:

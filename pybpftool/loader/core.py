@@ -222,11 +222,16 @@ class Core:
         return taken, bit
 
 
-def poison(code: bytearray, slot: int) -> None:
-    """Make the instruction in ``slot`` a call that no verifier accepts."""
-    call = struct.pack(_INSN, JMP | CALL, 0, 0, POISON)
+def poison(code: bytearray, slot: int, number: int = POISON) -> None:
+    """Make the instruction in ``slot`` a call of a helper ``number``, which no verifier accepts."""
+    call = struct.pack(_INSN, JMP | CALL, 0, 0, number)
     for at in (slot, slot + 1) if code[slot * 8] == WIDE else (slot,):
         code[at * 8 : at * 8 + 8] = call
+
+
+def compatible(local: Btf, one: int, target: Btf, two: int) -> bool:
+    """Whether a type of an object and one of a target are of one make, names aside."""
+    return _Pair(local, target).compatible(one, two, _DEPTH)
 
 
 def essential(name: str) -> str:

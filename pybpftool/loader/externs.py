@@ -6,35 +6,33 @@ import os
 import sys
 
 from ..btf import types
-from ..errors import BadData, KernelError, PybpftoolError
+from ..errors import KernelError, PybpftoolError
 from . import spec
-from .struct_ops import essential
+from .core import compatible, essential
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from ..btf.spec import Btf
     from .spec import ExternSpec
 
-_CONFIGS = ("/proc/config.gz", "/boot/config-{}")
-_LARGEST = 16 << 20
-"""Bytes of a configuration that are read; a true one has some 300 KiB."""
 _TRISTATE = {"n": 0, "y": 1, "m": 2}
 
 
 class Extern:
     """What was found: ``address``, or ``btf`` (id of a module's BTF object, 0 for the kernel's own)
     and ``type_id``; neither for a weak one that is missing.  ``offset``: of a value of the
-    configuration in its map."""
+    configuration in its map.  ``number``: among all externs of the object, as libbpf counts."""
 
-    __slots__ = ("address", "btf", "offset", "spec", "type_id")
+    __slots__ = ("address", "btf", "number", "offset", "spec", "type_id")
 
     def __init__(self, spec: ExternSpec) -> None:
         self.spec = spec
         self.address = 0
         self.btf = 0
         self.type_id = 0
+        self.number = 0
         self.offset = 0
 
 
@@ -42,19 +40,25 @@ class Extern:
 
 
 def place_values(found: list[Extern], btf: Btf) -> int:
-    """Bytes of the map of values; gives each extern of .kconfig its place there.
+    """Bytes of the map of values; gives each extern of .kconfig its place there, and all a number.
 
-    The widest come first, so that none needs padding.
+    What is aligned most comes first, so that nothing needs padding; then come the others, by name.
     """
-    wanted = [each for each in found if each.spec.section == spec.KCONFIG]
-    sizes = {each.spec.name: btf.size_of(each.spec.type_id) for each in wanted}
-    aligns = {each.spec.name: btf.align_of(btf.target(each.spec.type_id)) for each in wanted}
-    wanted.sort(key=lambda each: (-aligns[each.spec.name], -sizes[each.spec.name], each.spec.name))
+
+    def key(each: Extern) -> tuple[bool, int, int, str]:
+        wanted = each.spec
+        if wanted.section != spec.KCONFIG:
+            return True, 0, 0, wanted.name
+        align = btf.align_of(btf.target(wanted.type_id))
+        return False, -align, btf.size_of(wanted.type_id), wanted.name
+
     end = 0
-    for each in wanted:
-        align = aligns[each.spec.name] or 1
-        each.offset = -(-end // align) * align
-        end = each.offset + sizes[each.spec.name]
+    for number, each in enumerate(sorted(found, key=key)):
+        each.number = number
+        _, align, size, _ = key(each)
+        if each.spec.section == spec.KCONFIG:
+            each.offset = end // align * align if align else end  # up, as align is negative
+            end = each.offset + size
     return end
 
 
@@ -76,7 +80,7 @@ def values(found: list[Extern], btf: Btf, size: int, virtual: Callable[[str], in
             text = None if number is None else str(number)
         else:
             if config is None:
-                config = dict(_config())
+                config = _configured({each.spec.name for each in found})
             text = config.get(name)
         if text is not None:
             value = _value(btf, each.spec, text)
@@ -106,31 +110,29 @@ def _value(btf: Btf, wanted: ExternSpec, text: str) -> bytes:
         raise wrong
     try:
         number = int(text, 0)
+        if type.encoding & types.BOOL and number > 1:
+            raise wrong
         return number.to_bytes(type.size, sys.byteorder, signed=bool(type.encoding & types.SIGNED))
     except (ValueError, OverflowError) as error:
         raise wrong from error
 
 
-def _config() -> Iterator[tuple[str, str]]:
-    for path in _CONFIGS:
-        try:
-            with open(path.format(os.uname().release), "rb") as file:
-                data = file.read(_LARGEST)
-        except OSError:
-            continue
-        if data[:2] == b"\x1f\x8b":
-            import zlib
+def _configured(names: set[str]) -> dict[str, str]:
+    """What the kernel's .config says of each of the names; of two lines the first counts."""
+    from ..kernel import config
 
-            try:
-                data = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, _LARGEST)
-            except zlib.error as error:
-                raise BadData(f"{path}: {error}") from error
-        for line in data.decode("utf-8", "surrogateescape").split("\n"):
-            name, sign, value = line.partition("=")
-            if sign and name.startswith("CONFIG_"):
-                yield name, value
-        return
-    raise PybpftoolError("this kernel tells its configuration neither in /proc nor in /boot")
+    try:
+        text = config.text()
+    except OSError as error:
+        raise PybpftoolError(
+            "this kernel tells its configuration neither in /boot nor in /proc"
+        ) from error
+    found: dict[str, str] = {}
+    for line in text.split("\n"):
+        name, sign, value = line.partition("=")
+        if sign and name in names:
+            found.setdefault(name, value)
+    return found
 
 
 def kernel_version() -> int:
@@ -192,24 +194,36 @@ def typed(
 ) -> None:
     """Find the externs that have a type: variables and functions of the kernel or a module.
 
-    PybpftoolError, naming it, for one that is missing and not weak.
+    PybpftoolError, naming it, for one that is missing or of another type; unless it is weak and
+    missing, or a weak function.
     """
     for each in found:
         wanted = each.spec
         if wanted.section != spec.KSYMS or _is_void(btf, wanted):
             continue
-        kind = types.FUNC if wanted.is_function else types.VAR
+        kind, what = (types.FUNC, "function") if wanted.is_function else (types.VAR, "variable")
         name = essential(wanted.name) if wanted.is_function else wanted.name
-        own = kernel().find(name, kind)
-        if own is not None:
-            each.type_id = own
-            continue
-        for id, module in modules():
-            there = next(module.find_all(name, kind, own=True), None)
-            if there is not None:
-                each.btf, each.type_id = id, there
-                break
-        else:
+        home = _home(name, kind, kernel(), modules)
+        if home is None:
             if not wanted.weak:
-                what = "function" if wanted.is_function else "variable"
                 raise PybpftoolError(f"this kernel offers no {what} {name} to programs")
+            continue
+        id, theirs, type_id = home
+        if compatible(btf, btf.target(wanted.type_id), theirs, theirs.target(type_id)):
+            each.btf, each.type_id = id, type_id
+        elif not (wanted.weak and wanted.is_function):
+            raise PybpftoolError(f"{what} {name} is of another type in this kernel")
+
+
+def _home(
+    name: str, kind: int, kernel: Btf, modules: Callable[[], Iterable[tuple[int, Btf]]]
+) -> tuple[int, Btf, int] | None:
+    """(id of the BTF object of a module, or 0 for the kernel; its BTF; id of the type)."""
+    own = kernel.find(name, kind)
+    if own is not None:
+        return 0, kernel, own
+    for id, module in modules():
+        there = next(module.find_all(name, kind, own=True), None)
+        if there is not None:
+            return id, module, there
+    return None

@@ -23,6 +23,11 @@ _MMAPABLE = 1 << 10
 _INT = 0, 1 << 24, 4, 1 << 24 | 32
 _PROTO = 0, 13 << 24 | 1, 0, 3, 1
 _STATIC_VAR = 1, 14 << 24, 1, 0
+_PREFIXES = {
+    **{"x86_64": "x64", "i686": "ia32", "aarch64": "arm64", "armv7l": "arm"},
+    **{"riscv64": "riscv", "ppc64": "powerpc", "ppc64le": "powerpc", "mips64": "mips"},
+}
+"""Machine as uname has it -> how it is called in names of system calls."""
 
 _BTF: dict[str, tuple[bytes, Sequence[int]]] = {
     "btf": (b"\0int\0", (1, *_INT[1:])),
@@ -165,6 +170,25 @@ def _arena() -> bool:
         return True
 
 
+def _syscall_wrapper() -> bool:
+    from ..kernel.perf import probe
+
+    with probe("kprobe", _wrapper("bpf"), 0, retprobe=False):
+        return True
+
+
+def _wrapper(name: str) -> str:
+    import os
+
+    machine = os.uname().machine
+    return f"__{_PREFIXES.get(machine, machine)}_sys_{name}"
+
+
+def syscall_symbol(name: str) -> str:
+    """The function of the kernel that is the system call ``name``."""
+    return _wrapper(name) if knows("syscall_wrapper") else f"__se_sys_{name}"
+
+
 _ASK: dict[str, Callable[[], bool]] = {
     "prog_name": _prog_name,
     "map_name": _map_name,
@@ -176,5 +200,6 @@ _ASK: dict[str, Callable[[], bool]] = {
     "prog_bind_map": _prog_bind_map,
     "perf_link": _perf_link,
     "arena": _arena,
+    "syscall_wrapper": _syscall_wrapper,
 }
 """feature -> the function that tries it: true, or a refusal of the kernel."""

@@ -72,17 +72,30 @@ netkit/primary sched_cls netkit_primary
 netkit/peer sched_cls netkit_peer
 tracepoint+ tracepoint
 tp+ tracepoint
+tracepoint.s+ tracepoint - sleepable
+tp.s+ tracepoint - sleepable
 raw_tracepoint+ raw_tracepoint
 raw_tp+ raw_tracepoint
+raw_tracepoint.s+ raw_tracepoint - sleepable
+raw_tp.s+ raw_tracepoint - sleepable
 raw_tracepoint.w+ raw_tracepoint_writable
 raw_tp.w+ raw_tracepoint_writable
 tp_btf+ tracing trace_raw_tp target
+tp_btf.s+ tracing trace_raw_tp target,sleepable
 fentry+ tracing trace_fentry target
 fmod_ret+ tracing modify_return target
 fexit+ tracing trace_fexit target
 fentry.s+ tracing trace_fentry target,sleepable
 fmod_ret.s+ tracing modify_return target,sleepable
 fexit.s+ tracing trace_fexit target,sleepable
+fsession+ tracing trace_fsession target
+fsession.s+ tracing trace_fsession target,sleepable
+fsession.multi+ tracing trace_fsession_multi
+fsession.multi.s+ tracing trace_fsession_multi sleepable
+fentry.multi+ tracing trace_fentry_multi
+fexit.multi+ tracing trace_fexit_multi
+fentry.multi.s+ tracing trace_fentry_multi sleepable
+fexit.multi.s+ tracing trace_fexit_multi sleepable
 freplace+ ext - target
 lsm+ lsm lsm_mac target
 lsm.s+ lsm lsm_mac target,sleepable
@@ -146,18 +159,17 @@ netfilter netfilter netfilter
 """Name (a ``+`` for one with a target), program type, attach type or ``-``, notes."""
 
 
-def _rows() -> list[ProgKind]:
-    found = []
-    for line in _TABLE.split("\n"):
-        word, prog_type, attach_type, notes = ([*line.split(), "", "", "", ""])[:4]
-        if word:
-            found.append(ProgKind(word, prog_type, attach_type.strip("-"), notes))
-    return found
+_rows: list[ProgKind] = []
+"""The table's rows, once one of them was asked for."""
 
 
 def kind_of(section: str) -> ProgKind | None:
     """What a section's name says, None for one that says nothing; the first row that fits."""
-    return next((each for each in _rows() if each.fits(section)), None)
+    if not _rows:
+        for line in _TABLE.strip().split("\n"):
+            word, prog_type, attach_type, notes = ([*line.split(), "", ""])[:4]
+            _rows.append(ProgKind(word, prog_type, attach_type.strip("-"), notes))
+    return next((each for each in _rows if each.fits(section)), None)
 
 
 def target_of(section: str) -> str:

@@ -10,7 +10,7 @@ import errno
 import os
 import struct
 
-from ..errors import KernelError, PybpftoolError, during
+from ..errors import BadData, KernelError, PybpftoolError, during
 from ..insn.code import BTF_ID, KFUNC_CALL, MAP_FD, MAP_VALUE, SLOT, Insn, encode, registers
 from ..kernel import calls
 from . import externs, features, maps, spec
@@ -20,6 +20,7 @@ from .externs import Extern
 from .link import link
 from .read import kconfig_map
 from .sanitize import fix_datasecs, sanitize
+from .struct_ops import home, lay
 from .target import attach_target
 
 TYPE_CHECKING = False
@@ -32,23 +33,30 @@ if TYPE_CHECKING:
     from ..kernel.syscall import Fd
     from .link import Linked
     from .spec import MapSpec, ObjectSpec, ProgramSpec
+    from .struct_ops import Laid
 
-_EXT = 28
-"""BPF_PROG_TYPE_EXT (uapi/linux/bpf.h)."""
+_STRUCT_OPS, _EXT = 27, 28
+"""BPF_PROG_TYPE_STRUCT_OPS and _EXT (uapi/linux/bpf.h)."""
 _PROG_ARRAY = 3
+_NO_KFUNC = 2002000000
+"""The first of the helpers that are called in the place of missing functions, as in libbpf."""
 _LOG, _LARGEST_LOG = 1 << 16, 1 << 26
 """Bytes of the verifier's log: at first, and at most."""
 
 
 class LoadedMap:
-    """A map of an object in the kernel; ``path``: where it is pinned by its name."""
+    """A map of an object in the kernel; ``path``: where it is pinned by its name.
 
-    __slots__ = ("fd", "path", "spec")
+    ``value``: of a struct_ops, what registers it once it is written to the map.
+    """
+
+    __slots__ = ("fd", "path", "spec", "value")
 
     def __init__(self, spec: MapSpec, fd: SupportsIndex, path: str = "") -> None:
         self.spec = spec
         self.fd = fd
         self.path = path
+        self.value: bytearray | None = None
 
 
 class LoadedProgram:
@@ -196,10 +204,13 @@ class _Load:
         self.module_fds: dict[int, Fd] = {}
         self.fd_array: list[int] = [0]
         self.poisoned: dict[str, dict[int, str]] = {}
+        self.operations: dict[str, tuple[int, Laid]] = {}
+        self.members: dict[str, tuple[int, int, int]] = {}
 
     def run(self) -> None:
         """All steps, in order."""
         self._resolve_externs()
+        self._lay_operations()
         linked = {
             program.name: link(self.found, program)
             for program in self.found.programs
@@ -217,6 +228,7 @@ class _Load:
                 fd = self._load_program(program, code)
             self.loaded.programs.append(LoadedProgram(program, fd))
         self._fill_prog_arrays()
+        self._fill_operations()
 
     # -------------------------------------------------------------- what is wanted of the kernel
 
@@ -236,6 +248,38 @@ class _Load:
                 if each.spec.section == spec.KCONFIG
             }
             found.variables[spec.KCONFIG] = (size, places)
+
+    def _lay_operations(self) -> None:
+        """Lay each struct_ops into the kernel's struct, which says what its programs are for."""
+        found = self.found
+        types = {each.name: each.prog_type for each in found.programs}
+        unwanted: set[str] = set()
+        for map in found.maps:
+            if map.type != maps.STRUCT_OPS or found.btf is None or map.contents is None:
+                continue
+            programs = found.operations[map.name]
+            if map.section.startswith("?"):
+                unwanted.update(programs.values())
+                continue
+            id, kernel = home(found.btf, map.value_type_id, self.kernel.btf, self.kernel.modules())
+            laid = lay(found.btf, map.value_type_id, map.contents, programs, kernel, name=map.name)
+            map.value_size = len(laid.value)
+            self.operations[map.name] = id, laid
+            for each in laid.callbacks:
+                label = f"struct_ops '{map.name}': member '{each.member}'"
+                if types.get(each.program) != _STRUCT_OPS:
+                    raise BadData(f"{label}: '{each.program}' is no program of a struct_ops")
+                member = id, laid.type_id, each.index
+                if self.members.setdefault(each.program, member) != member:
+                    raise BadData(f"{label}: program '{each.program}' is that of another member")
+        found.maps = [
+            each
+            for each in found.maps
+            if each.type != maps.STRUCT_OPS or each.name in self.operations
+        ]
+        for program in found.programs:
+            if program.name in self.members or program.name in unwanted:
+                program.autoload = program.name in self.members
 
     def _module(self, id: int) -> Fd:
         """An open BTF object of a module, kept until all is loaded."""
@@ -278,7 +322,13 @@ class _Load:
             path, there = maps.by_name(wanted)
             if there is not None:
                 return LoadedMap(wanted, self.loaded.hold(there), path)
-        fd = self.loaded.hold(maps.create(wanted, self.btf_fd, features.knows))
+        fields = {}
+        if wanted.name in self.operations:
+            module, laid = self.operations[wanted.name]
+            fields["btf_vmlinux_value_type_id"] = laid.value_type_id
+            if module:
+                fields["value_type_btf_obj_fd"] = self._module(module).fileno()
+        fd = self.loaded.hold(maps.create(wanted, self.btf_fd, features.knows, **fields))
         maps.fill(wanted, fd)
         if path:
             with during(f"map '{wanted.name}': cannot be pinned at {path}"):
@@ -298,6 +348,18 @@ class _Load:
                 continue
             things = [(slot, programs.get(name)) for slot, name in map.spec.slots.items()]
             maps.put(map.spec, map.fd, [(slot, fd) for slot, fd in things if fd is not None])
+
+    def _fill_operations(self) -> None:
+        programs = {each.spec.name: each.fd for each in self.loaded.programs}
+        for map in self.loaded.maps:
+            if map.spec.name not in self.operations:
+                continue
+            _, laid = self.operations[map.spec.name]
+            for each in laid.callbacks:
+                fd = programs[each.program]
+                assert fd is not None
+                struct.pack_into("=Q", laid.value, each.offset, fd.fileno())
+            map.value = laid.value
 
     # -------------------------------------------------------------- relocations
 
@@ -334,7 +396,7 @@ class _Load:
     def _call_kernel(self, program: ProgramSpec, code: bytearray, slot: int, to: Extern) -> None:
         at = slot * SLOT
         if not to.type_id:
-            poison(code, slot)
+            poison(code, slot, _NO_KFUNC + to.number)
             reason = f"this kernel offers no function {to.spec.name} to programs"
             self.poisoned.setdefault(program.name, {})[slot] = reason
             return
@@ -419,6 +481,8 @@ class _Load:
                 fields[f"{name}_cnt"] = len(rows)
         if kind is not None and kind.has_target:
             self._aim(program, fields)
+        if program.prog_type == _STRUCT_OPS:
+            self._join(program, fields)
         if len(self.fd_array) > 1:
             fields["fd_array"] = struct.pack(f"={len(self.fd_array)}i", *self.fd_array)
         return fields
@@ -440,6 +504,14 @@ class _Load:
         except PybpftoolError as error:
             raise PybpftoolError(f"{label}: {error.message}") from error
         fields["attach_btf_id"] = id
+        if module:
+            fields["attach_btf_obj_fd"] = self._module(module).fileno()
+
+    def _join(self, program: ProgramSpec, fields: dict[str, object]) -> None:
+        """Say which member of which struct_ops a program is for."""
+        if program.name not in self.members:
+            raise BadData(f"program '{program.name}' is in no struct_ops; was it forgotten there?")
+        module, fields["attach_btf_id"], fields["expected_attach_type"] = self.members[program.name]
         if module:
             fields["attach_btf_obj_fd"] = self._module(module).fileno()
 
@@ -473,6 +545,8 @@ def _virtual(name: str) -> int | None:
         return externs.kernel_version()
     if name == "LINUX_HAS_BPF_COOKIE":
         return int(features.knows("attach_cookie"))
+    if name == "LINUX_HAS_SYSCALL_WRAPPER":
+        return int(features.knows("syscall_wrapper"))
     return None
 
 

@@ -24,7 +24,7 @@ _MAPS_OF_MAPS = (12, 13)
 _WITHOUT_BTF = (PERF_EVENT_ARRAY, 8, 7, 12, 13, 14, 25, 16, 17, 15, 18, 22, 23, ARENA)
 """Types of which the kernel takes no types of keys and values."""
 _DEVMAPS = (14, 25)
-_RDONLY_PROG, _MMAPABLE = 1 << 7, 1 << 10
+_RDONLY_PROG, _MMAPABLE, _VTYPE_BTF_OBJ_FD = 1 << 7, 1 << 10, 1 << 15
 _DEFAULT_DIRECTORY = "/sys/fs/bpf"
 
 
@@ -54,6 +54,8 @@ def _create(
     flags = wanted.flags
     if wanted.contents is not None and not knows("array_mmap"):
         flags &= ~_MMAPABLE
+    if fields.get("value_type_btf_obj_fd"):
+        flags |= _VTYPE_BTF_OBJ_FD
     if btf is not None and wanted.type not in _WITHOUT_BTF:
         types = {"btf_fd": btf.__index__(), "btf_key_type_id": wanted.key_type_id}
         if wanted.type != STRUCT_OPS:

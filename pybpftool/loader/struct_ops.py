@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from ..btf import types
 from ..errors import BadData
+from .core import essential
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ..btf.spec import Btf
 
@@ -42,10 +43,9 @@ class Laid:
     ``type_id``: of the struct in the kernel's BTF, the programs' attach_btf_id.
     ``value_type_id``, ``value``: the map's btf_vmlinux_value_type_id and its value, in which the
     descriptors of ``callbacks`` are still missing.
-    ``left_out``: programs of members that this kernel does not have.
     """
 
-    __slots__ = ("callbacks", "left_out", "type_id", "value", "value_type_id")
+    __slots__ = ("callbacks", "type_id", "value", "value_type_id")
 
     def __init__(
         self,
@@ -53,13 +53,11 @@ class Laid:
         value_type_id: int,
         value: bytearray,
         callbacks: list[Callback],
-        left_out: list[str],
     ) -> None:
         self.type_id = type_id
         self.value_type_id = value_type_id
         self.value = value
         self.callbacks = callbacks
-        self.left_out = left_out
 
 
 def lay(
@@ -77,7 +75,7 @@ def lay(
     whose address belongs there.  ``kernel``: the BTF with the kernel's struct, of vmlinux or a
     module.  ``name``: of the variable, for errors.
     Members go by name; numbers may differ in size as long as the value fits.  What the kernel's
-    struct lacks must be zero.  BadData when it does not work out.
+    struct lacks must be zero, and no program.  BadData when it does not work out.
     """
     local = btf.type(btf.skip_modifiers(type_id, typedefs=True))
     label = f"struct_ops '{name}'"
@@ -90,7 +88,6 @@ def lay(
     places = {member.name: index for index, member in enumerate(ours.members)}
     value = bytearray(kernel.size(value_id))
     callbacks: list[Callback] = []
-    left_out: list[str] = []
     used: set[int] = set()
     for member in local.members:
         at = member.bits_offset // 8
@@ -107,9 +104,7 @@ def lay(
         given = data[at : at + size]
         used.add(at)
         if index is None:
-            if program is not None:
-                left_out.append(program)
-            elif any(given):
+            if program is not None or any(given):
                 raise BadData(f"{about} is set, but the kernel's 'struct {word}' has none such")
             continue
         theirs = ours.members[index]
@@ -147,13 +142,23 @@ def lay(
     for at in programs:
         if at not in used:
             raise BadData(f"{label}: the program '{programs[at]}' at byte {at} is in no member")
-    return Laid(ours.id, value_id, value, callbacks, left_out)
+    return Laid(ours.id, value_id, value, callbacks)
 
 
-def essential(name: str) -> str:
-    """A type's name without the ``___flavour`` that tells local variants apart."""
-    at = name.rfind("___")
-    return name[:at] if at > 0 and not name.endswith("___") else name
+def home(
+    btf: Btf, type_id: int, kernel: Btf, modules: Iterable[tuple[int, Btf]]
+) -> tuple[int, Btf]:
+    """(id of the BTF object of a module, or 0 for the kernel; its BTF) that takes such a struct.
+
+    The kernel's own if none does, which ``lay`` then tells.  ``modules``: id and BTF of each, only
+    looked at where the kernel has no such struct.
+    """
+    word = _VALUE + essential(btf.name_of(btf.skip_modifiers(type_id, typedefs=True)))
+    if kernel.find(word, types.STRUCT) is None:
+        for id, module in modules:
+            if next(module.find_all(word, types.STRUCT, own=True), None) is not None:
+                return id, module
+    return 0, kernel
 
 
 def _kernel_types(kernel: Btf, word: str, label: str) -> tuple[types.Composite, int, int]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
-from ..errors import BadData, PybpftoolError
-from ..kernel import bpffs
+from ..errors import PybpftoolError
+from ..kernel import bpffs, config
 from ..kernel.proc import read_text
 from .tables import SYSCTLS
 
@@ -16,12 +14,7 @@ if TYPE_CHECKING:
 PROC_SUPER_MAGIC = 0x9FA0
 """linux/magic.h."""
 
-BOOT, PROC = "/boot/config-{}", "/proc/config.gz"
-"""Where distributions keep the .config of a release, and where the kernel itself may have it."""
-
 _SECOND_LINE = "# Automatically generated file; DO NOT EDIT."
-_LARGEST = 16 << 20
-"""Bytes of a .config that are read; a true one has some 300 KiB."""
 _LONG = 1 << 63
 
 
@@ -61,27 +54,9 @@ def options(names: Iterable[str]) -> dict[str, str | None]:
 
 def _config() -> str:
     try:
-        data = _read(BOOT.format(os.uname().release))
-    except OSError:
-        try:
-            data = _read(PROC)
-        except OSError as error:
-            raise PybpftoolError(f"can't open file: {error.strerror}") from error
-    text = data.decode("utf-8", "surrogateescape")
+        text = config.text()
+    except OSError as error:
+        raise PybpftoolError(f"can't open file: {error.strerror}") from error
     if text.split("\n", 2)[1:2] != [_SECOND_LINE]:
         raise PybpftoolError("can't find correct file")
     return text if text.endswith("\n") else text + "\n"
-
-
-def _read(path: str) -> bytes:
-    """The bytes of a file that may be gzipped."""
-    with open(path, "rb") as file:
-        data = file.read(_LARGEST)
-    if data[:2] != b"\x1f\x8b":
-        return data
-    import zlib
-
-    try:
-        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, _LARGEST)
-    except zlib.error as error:
-        raise BadData(f"can't read from file: {error}") from error

@@ -14,7 +14,7 @@ import pytest
 from pybpftool.btf import types
 from pybpftool.btf.reader import read_btf
 from pybpftool.errors import BadData
-from tests.support.btf_builder import BtfBuilder
+from tests.support.btf_builder import EXTERN, BtfBuilder
 
 VMLINUX = "/sys/kernel/btf/vmlinux"
 ORDERS = ["little", "big"]
@@ -458,3 +458,13 @@ def test_vmlinux_flipped(vmlinux: bytes) -> None:
             btf = read_btf(bytes(worse))
             btf.find("task_struct")
             btf.type(random_.randrange(btf.type_count))
+
+
+def test_functions_stand_in_a_section_too() -> None:
+    """Those that a program wants of the kernel."""
+    b = BtfBuilder()
+    wanted = b.func("wanted", b.func_proto(0), linkage=EXTERN)
+    section = b.datasec(".ksyms", 0, [(wanted, 0, 0)])
+    btf = read_btf(b.blob())
+    btf.check()
+    assert btf.items(section)[0] == [wanted]

@@ -259,6 +259,22 @@ def test_a_link_is_told_what_belongs_to_its_type() -> None:
     assert seen[1][2] == 4
 
 
+def test_pointers_in_what_belongs_to_a_link() -> None:
+    seen = []
+
+    def create(arm: Any) -> int:
+        multi = arm.kprobe_multi
+        texts = memory(multi.syms, 8 * multi.cnt)[:]
+        seen.extend(memory(at, 2)[:] for (at,) in struct.iter_unpack("=Q", texts))
+        seen.append(memory(multi.addrs, 3)[:])
+        return new_fd()
+
+    fields = {"flags": 1, "cnt": 2, "syms": ["a", "b"], "addrs": b"xyz"}
+    with Tape(LINK_CREATE=create):
+        calls.link_create(3, 0, 42, kprobe_multi=fields).close()
+    assert seen == [b"a\0", b"b\0", b"xyz"]
+
+
 def test_paths_and_names_end_where_the_kernel_thinks() -> None:
     with Tape(), pytest.raises(ValueError, match="null byte"):
         calls.obj_get("/sys/fs/bpf/a\0b")

@@ -7,6 +7,8 @@ import os
 import signal
 import struct
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -228,3 +230,36 @@ def test_a_place_that_is_not_there_is_refused_in_bpftools_words(events_map: Map)
     with pytest.raises(KernelError) as caught:
         perf.events(events_map, 1 << 20, 0, lambda text: None)
     assert caught.value.message.startswith("failed to create perf buffer: ")
+
+
+class Units:
+    """What perf_event_open(2) was asked for, with one unit of probes on the machine."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        self.asked: list[tuple[int, int, bytes, int]] = []
+        self.answer = 0
+        (tmp_path / "uprobe/format").mkdir(parents=True)
+        (tmp_path / "uprobe/type").write_text("9\n")
+        (tmp_path / "uprobe/format/retprobe").write_text("config:3\n")
+        monkeypatch.setattr(perf, "_UNITS", str(tmp_path))
+        monkeypatch.setattr(perf, "perf_event_open", self.open)
+
+    def open(self, attr: Any, pid: int, cpu: int) -> Fd:
+        assert (pid, cpu) == (-1, 0)
+        text = perf.ffi.string(perf.ffi.cast("char *", attr.config1))
+        self.asked.append((attr.type, attr.config, text, attr.config2))
+        if self.answer:
+            raise KernelError(self.answer, "perf event on CPU 0")
+        return Fd(os.open(os.devnull, os.O_RDONLY))
+
+
+def test_probes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    units = Units(monkeypatch, tmp_path)
+    for retprobe in (False, True):
+        perf.probe("uprobe", "/bin/sh", 0x40, retprobe=retprobe).close()
+    assert units.asked == [(9, 0, b"/bin/sh", 0x40), (9, 8, b"/bin/sh", 0x40)]
+    units.answer = errno.ENOENT
+    with pytest.raises(KernelError, match=r"^uprobe /bin/sh\+0x40: No such file or directory$"):
+        perf.probe("uprobe", "/bin/sh", 0x40, retprobe=False)
+    with pytest.raises(KernelError, match=r"^kprobe x: this kernel has no kprobes$"):
+        perf.probe("kprobe", "x", 0, retprobe=False)

@@ -92,7 +92,11 @@ DIFFERENCES = {
     "fault and why, with the source line; bpftool leaves that to libbpf, beside the error.",
     "load-without-loader": "prog load refuses -L; bpftool then runs a loader program, and pins "
     "nothing.",
-    "load-probes": "autoattach refuses kprobes and uprobes; bpftool attaches them.",
+    "load-usdt": "autoattach does not attach USDT probes, but pins their programs; bpftool does.",
+    "load-pins-the-rest": "loadall with autoattach pins a program that cannot be attached; bpftool "
+    "fails unless one before it could be.",
+    "load-uprobe-once": "uprobe.multi is attached once to each function of the file; bpftool "
+    "attaches it for each name, and for those of other files to the first byte.",
     "prog-top": "top shows which programs run, how often and how long; bpftool has no such "
     "command.",
     "output-errors": "Output that cannot be written is an error; bpftool pays no attention.",

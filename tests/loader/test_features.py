@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import errno
+import os
+from typing import NamedTuple
 
 import pytest
 
+from pybpftool.errors import KernelError
+from pybpftool.kernel import perf
+from pybpftool.kernel.syscall import Fd
 from pybpftool.loader import features
 from tests.support.tape import Tape, new_fd
 
-EVERY = [*features._BTF, *features._ASK]
+EVERY = sorted({*features._BTF, *features._ASK} - {"syscall_wrapper"})
+
+
+class Uname(NamedTuple):
+    """What os.uname tells, in part."""
+
+    machine: str
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +41,21 @@ def test_a_refusal_is_a_no_and_is_kept(feature: str) -> None:
 def test_perf_links_are_known_by_their_refusal(answer: int, known: bool) -> None:
     with Tape(PROG_LOAD=lambda arm: new_fd(), LINK_CREATE=-answer):
         assert features.knows("perf_link") is known
+
+
+@pytest.mark.parametrize(("answer", "symbol"), [(0, "__x64_sys_read"), (2, "__se_sys_read")])
+def test_system_calls_have_the_names_that_can_be_probed(
+    answer: int, symbol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def probe(unit: str, name: str, offset: int, *, retprobe: bool) -> Fd:
+        asked.append((unit, name))
+        if answer:
+            raise KernelError(answer, name)
+        return Fd(new_fd())
+
+    monkeypatch.setattr(perf, "probe", probe)
+    monkeypatch.setattr(os, "uname", lambda: Uname("x86_64"))
+    assert features.syscall_symbol("read") == features.syscall_symbol("read") == symbol
+    assert asked == [("kprobe", "__x64_sys_bpf")]

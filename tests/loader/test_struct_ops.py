@@ -9,7 +9,7 @@ import pytest
 from pybpftool.btf.reader import read_btf
 from pybpftool.btf.spec import Btf
 from pybpftool.errors import BadData
-from pybpftool.loader.struct_ops import essential, lay
+from pybpftool.loader.struct_ops import home, lay
 from tests.support.btf_builder import BtfBuilder
 
 
@@ -56,18 +56,18 @@ def data(flags: int = -2, knob: int = 0) -> bytes:
 def test_members_go_by_name() -> None:
     btf, id = laid_out()
     theirs, ids = kernel()
-    laid = lay(btf, id, data(), {0: "my_init", 16: "my_fresh"}, theirs, name="mine")
+    laid = lay(btf, id, data(), {0: "my_init"}, theirs, name="mine")
     assert laid.value == bytes(16) + struct.pack("=4s4xqq", b"mine", -2, 0)
     assert (laid.type_id, laid.value_type_id) == (ids["ops"], ids["value"])
     found = [(each.program, each.member, each.index, each.offset) for each in laid.callbacks]
     assert found == [("my_init", "init", 2, 32)]
-    assert laid.left_out == ["my_fresh"]
 
 
 @pytest.mark.parametrize(
     ("content", "programs", "change", "says"),
     [
         (data(knob=1), {}, {}, "'knob' is set, but the kernel's 'struct ops' has none such"),
+        (data(), {16: "new"}, {}, "'fresh' is set, but the kernel's 'struct ops' has none such"),
         (data(70000), {}, {"width": 2}, "'flags' is 70000, too large for the kernel's 2 bytes"),
         (data(), {}, {"name": 8}, "'name' has 4 bytes and 8 in the kernel"),
         (data()[:20], {}, {}, "20 bytes are less than its struct's 40"),
@@ -90,8 +90,10 @@ def test_a_struct_the_kernel_does_not_have() -> None:
         lay(btf, id, data(), {}, kernel()[0])
 
 
-@pytest.mark.parametrize(
-    ("name", "word"), [("a___b", "a"), ("a", "a"), ("a___b___c", "a___b"), ("___b", "___b")]
-)
-def test_flavours_are_no_part_of_a_name(name: str, word: str) -> None:
-    assert essential(name) == word
+def test_a_module_may_have_it() -> None:
+    btf, id = laid_out()
+    own, module = BtfBuilder(), kernel()[0]
+    other = read_btf(own.blob())
+    assert home(btf, id, module, [(7, other)]) == (0, module)
+    assert home(btf, id, other, [(7, module)]) == (7, module)
+    assert home(btf, id, other, [(7, other)]) == (0, other)

@@ -10,6 +10,7 @@ import pytest
 
 from pybpftool.errors import BadData, PybpftoolError
 from pybpftool.kernel import bpffs
+from pybpftool.kernel import config as kernel_config
 from pybpftool.probe import config, tables
 
 HEAD = "#\n# Automatically generated file; DO NOT EDIT.\n# Linux\n"
@@ -17,8 +18,8 @@ HEAD = "#\n# Automatically generated file; DO NOT EDIT.\n# Linux\n"
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(config, "BOOT", str(tmp_path / "config-{}"))
-    monkeypatch.setattr(config, "PROC", str(tmp_path / "config.gz"))
+    monkeypatch.setattr(kernel_config, "BOOT", str(tmp_path / "config-{}"))
+    monkeypatch.setattr(kernel_config, "PROC", str(tmp_path / "config.gz"))
     return tmp_path
 
 
@@ -78,7 +79,7 @@ def test_broken_compression(files: Path) -> None:
 
 
 def test_a_bomb_is_not_unpacked(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "_LARGEST", 1 << 12)
+    monkeypatch.setattr(kernel_config, "_LARGEST", 1 << 12)
     boot(files).write_bytes(gzip.compress(HEAD.encode() + bytes(1 << 24)))
     assert config.options(["BPF"]) == {"CONFIG_BPF": None}
 

@@ -205,7 +205,11 @@ def _attached(options: Options, program: LoadedProgram) -> Fd | None:
     from ...loader.attach import attach
 
     assert program.fd is not None
-    link = attach(program.fd, program.spec)
+    link = None
+    try:
+        link = attach(program.fd, program.spec)
+    except PybpftoolError as error:
+        options.warn(". ".join(filter(None, (error.message, error.hint))))
     if link is None:
         options.warn(
             f"Program {program.spec.name} does not support autoattach, falling back to pinning"
