@@ -329,7 +329,7 @@ class _Load:
             if module:
                 fields["value_type_btf_obj_fd"] = self._module(module).fileno()
         fd = self.loaded.hold(maps.create(wanted, self.btf_fd, features.knows, **fields))
-        maps.fill(wanted, fd)
+        maps.fill(wanted, fd, features.knows)
         if path:
             with during(f"map '{wanted.name}': cannot be pinned at {path}"):
                 self.loaded.pin(fd, path)
@@ -383,11 +383,14 @@ class _Load:
         for slot, reference in linked.references:
             at = slot * SLOT
             if reference.kind in (spec.MAP, spec.DATA):
-                fd = self.loaded.maps[reference.index].fd.__index__()
+                map = self.loaded.maps[reference.index]
+                fd, offset = map.fd.__index__(), reference.offset
                 if reference.kind == spec.MAP:
                     _point(code, at, MAP_FD, fd)
-                else:
-                    _point(code, at, MAP_VALUE, fd, reference.offset)
+                    continue
+                if map.spec.type == maps.ARENA:
+                    offset += maps.arena_offset(map.spec, features.knows)
+                _point(code, at, MAP_VALUE, fd, offset)
             elif reference.kind == spec.EXTERN_CALL:
                 self._call_kernel(program, code, slot, self.externs[reference.index])
             else:
