@@ -304,6 +304,11 @@ union bpf_attr {
 				};
 				u64 expected_revision;
 			} cgroup;
+			struct {
+				u64 ids;
+				u64 cookies;
+				u32 cnt;
+			} tracing_multi;
 		};
 	} link_create;
 	struct {

@@ -21,7 +21,7 @@ from .link import link
 from .read import kconfig_map
 from .sanitize import fix_datasecs, sanitize
 from .struct_ops import home, lay
-from .target import attach_target
+from .target import MULTI, attach_target, where_to_trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -486,6 +486,9 @@ class _Load:
             self._aim(program, fields)
         if program.prog_type == _STRUCT_OPS:
             self._join(program, fields)
+        if program.attach_type in MULTI and ":" in program.target:
+            module, *_ = where_to_trace(program.target, self.kernel.btf, self.kernel.modules())
+            fields["attach_btf_obj_fd"] = self._module(module).fileno()
         if len(self.fd_array) > 1:
             fields["fd_array"] = struct.pack(f"={len(self.fd_array)}i", *self.fd_array)
         return fields
