@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     """Name, version (empty if there is none), whether it is weak, offset in the file."""
 
 _DYNAMIC, _ALL = "SHT_DYNSYM", "SHT_SYMTAB"
+_LONGEST = 4096
+"""Bytes of a name, so that a few long strings named by many symbols do not take for ever."""
 _VERSION = 0x7FFF  # of the words of .gnu.version; the bit above hides a version
 
 
@@ -83,9 +85,9 @@ def _functions(elf: Any, sections: list[Any], table: Any) -> Iterator[Function]:
             name, value, _, info, _, section = fields
         if info & 15 != FUNC or section == UNDEFINED or section >= min(RESERVED, len(sections)):
             continue
-        end = names.find(0, name)
+        end = names.find(0, name, name + _LONGEST)
         if end < 0:
-            raise BadData(f"a symbol in section {table.name} has its name outside of the strings")
+            continue  # outside of the strings, or what nobody would call a name
         word = names[name:end].decode("utf-8", "surrogateescape")
         version = versions[index] if index < len(versions) else ""
         yield word, version, info >> 4 == WEAK, value + moves[section]

@@ -304,6 +304,11 @@ union bpf_attr {
 				};
 				u64 expected_revision;
 			} cgroup;
+			struct {
+				u64 ids;
+				u64 cookies;
+				u32 cnt;
+			} tracing_multi;
 		};
 	} link_create;
 	struct {
@@ -636,6 +641,8 @@ int capset(struct __user_cap_header_struct *header, const struct __user_cap_data
 
 /* Six words fit every system call; so the function needs no variable arguments. */
 long syscall(long number, long a, long b, long c, long d, long e);
+void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset);
+int munmap(void *address, size_t length);
 int mount(const char *source, const char *target, const char *type, unsigned long flags,
           const char *data);
 int umount2(const char *target, int flags);

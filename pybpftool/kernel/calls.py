@@ -595,8 +595,8 @@ def link_create(
 
     ``fields``: those of the arm that belong to the attach type: target_btf_id, iter_info (a
     buffer, its length is taken), or one of the structs perf_event, kprobe_multi, tracing,
-    netfilter, tcx, uprobe_multi, netkit, cgroup as a dict.  In place of pointers these
-    hold bytes, or a list of strings.
+    netfilter, tcx, uprobe_multi, netkit, cgroup, tracing_multi as a dict.  In place of pointers
+    these hold bytes, or a list of strings.
     """
     cmd = lib.BPF_LINK_CREATE
     iter_info = fields.get("iter_info")

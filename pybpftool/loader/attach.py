@@ -15,6 +15,7 @@ from ..kernel.proc import read_text
 from ..kernel.symbols import PATH as KALLSYMS
 from ..kernel.tracefs import USUAL as TRACEFS
 from .features import syscall_symbol
+from .target import traceable, where_to_trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +67,18 @@ def _raw_tracepoint(prog: Fd, spec: ProgramSpec, word: str) -> Fd:
 
 def _loaded_for(prog: Fd, spec: ProgramSpec, word: str) -> Fd:
     return calls.raw_tracepoint_open(prog)
+
+
+def _traced(prog: Fd, spec: ProgramSpec, word: str) -> Fd:
+    from ..sources import kernel_btf, module_btfs
+
+    kernel = kernel_btf()
+    _, btf, pattern = where_to_trace(spec.target, kernel, module_btfs(kernel))
+    ids = traceable(btf, _glob(pattern))
+    if not ids:
+        raise PybpftoolError(f"no function that can be traced is like {spec.target}")
+    fields = {"cnt": len(ids), "ids": struct.pack(f"={len(ids)}I", *ids)}
+    return calls.link_create(prog, 0, spec.attach_type, tracing_multi=fields)
 
 
 def _iterator(prog: Fd, spec: ProgramSpec, word: str) -> Fd:
@@ -122,19 +135,22 @@ def _kprobes(prog: Fd, spec: ProgramSpec, word: str) -> Fd:
 
 def _kernel_functions(fits: Callable[[str], object]) -> Iterator[int]:
     """The addresses of the functions whose names fit, of those that can be traced."""
-    with_addresses = _tracefs("available_filter_functions_addrs").splitlines()
-    for line in with_addresses:
-        address, name, *_ = line.split()
+    with_addresses = _rows(_tracefs("available_filter_functions_addrs"), 2)
+    for address, name, *_ in with_addresses:
         if fits(name):
             yield int(address, 16)
     if with_addresses:
         return
-    lines = _tracefs("available_filter_functions").splitlines()
-    wanted = {name for name, *_ in map(str.split, lines) if fits(name)}
-    for line in (read_text(KALLSYMS) or "").splitlines() if wanted else ():
-        address, type, name, *_ = line.split()
+    names = _rows(_tracefs("available_filter_functions"), 1)
+    wanted = {name for name, *_ in names if fits(name)}
+    for address, type, name, *_ in _rows(read_text(KALLSYMS) or "", 3) if wanted else ():
         if name in wanted and type in "tT":
             yield int(address, 16)
+
+
+def _rows(text: str, least: int) -> list[list[str]]:
+    """The words of each line that has so many."""
+    return [words for line in text.splitlines() if len(words := line.split()) >= least]
 
 
 # ------------------------------------------------------------------ functions of programs
@@ -226,6 +242,7 @@ _HOW: dict[str, Callable[[Fd, ProgramSpec, str], Fd]] = {
     **dict.fromkeys(("raw_tp", "raw_tracepoint"), _raw_tracepoint),
     **dict.fromkeys(("tp", "tracepoint"), _tracepoint),
     **dict.fromkeys(("tp_btf", "fentry", "fexit", "fmod_ret", "fsession", "lsm"), _loaded_for),
+    **dict.fromkeys(("fentry.multi", "fexit.multi", "fsession.multi"), _traced),
     "iter": _iterator,
     **dict.fromkeys(("kprobe", "kretprobe"), _kprobe),
     **dict.fromkeys(("ksyscall", "kretsyscall"), _ksyscall),

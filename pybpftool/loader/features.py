@@ -189,6 +189,21 @@ def syscall_symbol(name: str) -> str:
     return _wrapper(name) if knows("syscall_wrapper") else f"__se_sys_{name}"
 
 
+def _far_map_values() -> bool:
+    """Whether an offset into a map is refused, if at all, for the map and not for its size."""
+    from ..insn import asm, code
+    from ..kernel import calls, words
+
+    log = bytearray(1 << 12)
+    with _array() as array:
+        text = code.encode([asm.ld_map_value(1, array.fileno(), 1 << 30), asm.exit_()])
+        socket_filter = words.PROG_TYPES.index("socket_filter")
+        fd, _ = calls.try_prog_load(socket_filter, text, log=log, log_level=1)
+    if fd is not None:
+        fd.close()
+    return log[0] != 0 and b"direct value offset of" not in log
+
+
 _ASK: dict[str, Callable[[], bool]] = {
     "prog_name": _prog_name,
     "map_name": _map_name,
@@ -200,6 +215,7 @@ _ASK: dict[str, Callable[[], bool]] = {
     "prog_bind_map": _prog_bind_map,
     "perf_link": _perf_link,
     "arena": _arena,
+    "far_map_values": _far_map_values,
     "syscall_wrapper": _syscall_wrapper,
 }
 """feature -> the function that tries it: true, or a refusal of the kernel."""

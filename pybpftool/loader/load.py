@@ -21,7 +21,7 @@ from .link import link
 from .read import kconfig_map
 from .sanitize import fix_datasecs, sanitize
 from .struct_ops import home, lay
-from .target import attach_target
+from .target import MULTI, attach_target, where_to_trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -329,7 +329,7 @@ class _Load:
             if module:
                 fields["value_type_btf_obj_fd"] = self._module(module).fileno()
         fd = self.loaded.hold(maps.create(wanted, self.btf_fd, features.knows, **fields))
-        maps.fill(wanted, fd)
+        maps.fill(wanted, fd, features.knows)
         if path:
             with during(f"map '{wanted.name}': cannot be pinned at {path}"):
                 self.loaded.pin(fd, path)
@@ -383,11 +383,14 @@ class _Load:
         for slot, reference in linked.references:
             at = slot * SLOT
             if reference.kind in (spec.MAP, spec.DATA):
-                fd = self.loaded.maps[reference.index].fd.__index__()
+                map = self.loaded.maps[reference.index]
+                fd, offset = map.fd.__index__(), reference.offset
                 if reference.kind == spec.MAP:
                     _point(code, at, MAP_FD, fd)
-                else:
-                    _point(code, at, MAP_VALUE, fd, reference.offset)
+                    continue
+                if map.spec.type == maps.ARENA:
+                    offset += maps.arena_offset(map.spec, features.knows)
+                _point(code, at, MAP_VALUE, fd, offset)
             elif reference.kind == spec.EXTERN_CALL:
                 self._call_kernel(program, code, slot, self.externs[reference.index])
             else:
@@ -483,6 +486,9 @@ class _Load:
             self._aim(program, fields)
         if program.prog_type == _STRUCT_OPS:
             self._join(program, fields)
+        if program.attach_type in MULTI and ":" in program.target:
+            module, *_ = where_to_trace(program.target, self.kernel.btf, self.kernel.modules())
+            fields["attach_btf_obj_fd"] = self._module(module).fileno()
         if len(self.fd_array) > 1:
             fields["fd_array"] = struct.pack(f"={len(self.fd_array)}i", *self.fd_array)
         return fields

@@ -118,9 +118,10 @@ def _pointed(btf: Btf, type_id: int, label: str) -> int:
 
 def _number(btf: Btf, type_id: int, label: str) -> int:
     """The number that a member stands for: an array's length, or the one value of an enum."""
+    own = btf.type(btf.skip_modifiers(type_id, typedefs=True))
+    if isinstance(own, types.Enum) and len(own.values) == 1:
+        return own.values[0].val & 0xFFFFFFFFFFFFFFFF
     target = btf.type(btf.skip_modifiers(_pointed(btf, type_id, label), typedefs=True))
     if isinstance(target, types.Array):
         return target.nr_elems
-    if isinstance(target, types.Enum) and len(target.values) == 1:
-        return target.values[0].val & 0xFFFFFFFFFFFFFFFF
     raise BadData(f"{label}: not a number, which is the length of an array")

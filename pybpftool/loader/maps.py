@@ -108,14 +108,29 @@ def ring_size(wanted: int) -> int:
     return size
 
 
-def fill(wanted: MapSpec, fd: Fd) -> None:
-    """Give a map of variables its contents; constants are frozen."""
+def fill(wanted: MapSpec, fd: Fd, knows: Callable[[str], bool]) -> None:
+    """Give a map of variables its contents, and an arena its address; constants are frozen."""
+    if wanted.type == ARENA:
+        from ..kernel import arena
+
+        size, contents = wanted.max_entries * mmap.PAGESIZE, wanted.contents or b""
+        with during(f"map '{wanted.name}'"):
+            arena.place(fd, wanted.map_extra, size, contents, arena_offset(wanted, knows))
+        return
     if wanted.contents is None or wanted.type == STRUCT_OPS:
         return
     with during(f"map '{wanted.name}': its contents"):
         calls.map_update(fd, bytes(4), wanted.contents)
         if wanted.frozen:
             calls.map_freeze(fd)
+
+
+def arena_offset(wanted: MapSpec, knows: Callable[[str], bool]) -> int:
+    """Where in an arena its variables begin: in the last pages, if programs can say so."""
+    if not wanted.contents or not knows("far_map_values"):
+        return 0
+    page = mmap.PAGESIZE
+    return (wanted.max_entries + -len(wanted.contents) // page) * page
 
 
 def fits(wanted: MapSpec, fd: SupportsIndex) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 
 from ..btf import types
@@ -26,6 +27,7 @@ _ARRAY, _ARENA, _STRUCT_OPS = 2, 33, 26
 _RDONLY_PROG, _MMAPABLE, _LINK = 1 << 7, 1 << 10, 1 << 13
 _OPERATIONS = (".struct_ops", ".struct_ops.link", "?.struct_ops", "?.struct_ops.link")
 _CODE_WITHOUT_PROGRAMS = ".text"
+_ARENA_VARIABLES = ".addr_space.1"
 
 
 def read_object(path: str, *, relaxed_maps: bool = False) -> ObjectSpec:
@@ -154,12 +156,30 @@ def _maps(file: ElfFile, found: ObjectSpec, *, relaxed: bool) -> None:
             raise BadData("section .maps is described by no BTF")
         found.maps += user_maps(found.btf, _variables(file, section), relaxed=relaxed)
         _initial_slots(file, section, found)
+    _arena_variables(file, found)
     for section in file.sections:
         if _is_data(section):
             found.maps.append(_variable_map(section, found))
     for section in file.sections:
         if section.name in _OPERATIONS and section.data:
             found.maps += _operations(file, section, found)
+
+
+def _arena_variables(file: ElfFile, found: ObjectSpec) -> None:
+    """Give the arena, of which there is one at most, the variables that are to be in it."""
+    arenas = [each for each in found.maps if each.type == _ARENA]
+    if len(arenas) > 1:
+        raise BadData(
+            f"maps '{arenas[0].name}' and '{arenas[1].name}': there can be one arena only"
+        )
+    section = file.section(_ARENA_VARIABLES)
+    if section is None or not section.size:
+        return
+    if not arenas:
+        raise BadData(f"section {section.name} holds variables for an arena, but there is none")
+    if section.size > arenas[0].max_entries * mmap.PAGESIZE:
+        raise BadData(f"map '{arenas[0].name}' is too small for {section.size} bytes of variables")
+    arenas[0].contents = section.data or bytes(section.size)
 
 
 def _initial_slots(file: ElfFile, section: Section, found: ObjectSpec) -> None:
@@ -346,10 +366,10 @@ def _reference(
             raise BadData(f"{label} is no function whose address could be taken")
         return Reference(spec.ADDRESS, (symbol.value + imm) // SLOT)
     for index, map in enumerate(found.maps):
-        if map.section == target.name and map.contents is not None and map.type == _ARRAY:
+        in_arena = map.type == _ARENA and target.name == _ARENA_VARIABLES
+        is_data = map.section == target.name and map.contents is not None and map.type == _ARRAY
+        if in_arena or is_data:
             return Reference(spec.DATA, index, symbol.value + imm)
         if target.name == ".maps" == map.section and map.offset == symbol.value:
             return Reference(spec.MAP, index)
-    if target.name == ".addr_space.1":
-        raise BadData(f"{label}: variables in an arena cannot be loaded yet")
     raise BadData(f"{label} in section {target.name} is neither a map nor a variable")

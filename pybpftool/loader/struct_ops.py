@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ..btf.spec import Btf
 
 _VALUE = "bpf_struct_ops_"
-_NUMBERS = (types.INT, types.ENUM, types.ENUM64)
 
 
 class Callback:
@@ -74,8 +73,8 @@ def lay(
     ``data``: the variable's bytes in its ELF section.  ``programs``: by byte in them, the program
     whose address belongs there.  ``kernel``: the BTF with the kernel's struct, of vmlinux or a
     module.  ``name``: of the variable, for errors.
-    Members go by name; numbers may differ in size as long as the value fits.  What the kernel's
-    struct lacks must be zero, and no program.  BadData when it does not work out.
+    Members go by name.  What the kernel's struct lacks must be zero, and no program.  BadData when
+    it does not work out.
     """
     local = btf.type(btf.skip_modifiers(type_id, typedefs=True))
     label = f"struct_ops '{name}'"
@@ -117,7 +116,7 @@ def lay(
         if to + room > len(value):
             raise BadData(f"{about} lies outside the kernel's value")
         kinds = btf.kind(here), kernel.kind(there)
-        if kinds[0] != kinds[1] and not set(kinds) <= set(_NUMBERS):
+        if kinds[0] != kinds[1]:
             raise BadData(
                 f"{about} is of kind {types.KIND_NAMES[kinds[0]]}"
                 f" and {types.KIND_NAMES[kinds[1]]} in the kernel"
@@ -133,12 +132,9 @@ def lay(
             elif any(given):
                 raise BadData(f"{about} points to what is no program")
             continue
-        if kinds[0] in _NUMBERS:
-            value[to : to + room] = _resized(btf, here, given, room, about)
-        elif size != room:
+        if size != room:
             raise BadData(f"{about} has {size} bytes and {room} in the kernel")
-        else:
-            value[to : to + room] = given
+        value[to : to + room] = given
     for at in programs:
         if at not in used:
             raise BadData(f"{label}: the program '{programs[at]}' at byte {at} is in no member")
@@ -175,16 +171,3 @@ def _kernel_types(kernel: Btf, word: str, label: str) -> tuple[types.Composite, 
             if member.type_id == id:
                 return ours, value_id, member.bits_offset // 8
     raise BadData(f"{label}: 'struct {_VALUE}{word}' of the kernel does not hold 'struct {word}'")
-
-
-def _resized(btf: Btf, id: int, given: bytes, room: int, about: str) -> bytes:
-    """The bytes of a number in the kernel's width, in this machine's byte order."""
-    import sys
-
-    kind = btf.kind(id)
-    signed = btf.flag(id) if kind != types.INT else bool(btf.items(id)[0][0] >> 24 & types.SIGNED)
-    number = int.from_bytes(given, sys.byteorder, signed=signed)
-    try:
-        return number.to_bytes(room, sys.byteorder, signed=signed)
-    except OverflowError:
-        raise BadData(f"{about} is {number}, too large for the kernel's {room} bytes") from None

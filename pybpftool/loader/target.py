@@ -10,10 +10,15 @@ from ..errors import PybpftoolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ..btf.spec import Btf
 
+MULTI = (59, 60, 61)
+"""Attach types of programs that trace many functions, which they name only when attached."""
+
+_MOST_ARGUMENTS, _LARGEST_ARGUMENT = 12, 16
+_PLAIN = (types.PTR, types.INT, types.ENUM, types.ENUM64)
 _RAW_TP, _LSM_MAC, _LSM_CGROUP, _ITER = 23, 27, 43, 28
 
 _PREFIXES = {
@@ -47,3 +52,42 @@ def attach_target(
                     return id, found
     where = f"module {module} has" if module else "this kernel has"
     raise PybpftoolError(f"{where} no {prefix}{alone} to attach to")
+
+
+def where_to_trace(
+    target: str, kernel: Btf, modules: Iterable[tuple[int, Btf]]
+) -> tuple[int, Btf, str]:
+    """(id of the BTF object of a module, or 0; its BTF; the pattern) of ``[MODULE:]PATTERN``."""
+    module, sign, pattern = target.partition(":")
+    if not sign:
+        return 0, kernel, target
+    for id, btf in modules:
+        if btf.name == module:
+            return id, btf, pattern
+    raise PybpftoolError(f"there is no module {module} with BTF")
+
+
+def traceable(btf: Btf, fits: Callable[[str], object]) -> list[int]:
+    """Ids of the own functions whose names fit, of those whose arguments the kernel can pass on."""
+    kinds = btf.kinds_of_all()
+    return [
+        id
+        for id in range(btf.own_start, btf.type_count)
+        if kinds[id] == types.FUNC and fits(btf.name_of(id)) and _can_be_traced(btf, id)
+    ]
+
+
+def _can_be_traced(btf: Btf, function: int) -> bool:
+    proto = btf.type(btf.target(function))
+    if not isinstance(proto, types.FuncProto) or len(proto.params) > _MOST_ARGUMENTS:
+        return False
+    result = btf.kind(btf.skip_modifiers(proto.type_id, typedefs=True))
+    if result not in (types.VOID, *_PLAIN):
+        return False
+    for each in proto.params:
+        kind = btf.kind(btf.skip_modifiers(each.type_id, typedefs=True))
+        if kind not in (*_PLAIN, types.STRUCT, types.UNION):
+            return False
+        if not 0 < btf.size_of(each.type_id) <= _LARGEST_ARGUMENT:
+            return False
+    return True

@@ -51,6 +51,7 @@ def elf(dynamic: Sequence[Symbol], all: Sequence[Symbol], *, wide: bool = True) 
     return header + body + b"".join(struct.pack(form, *each) for each in sections)
 
 
+LONG = "x" * 5000
 DYNAMIC = [
     ("one", FUNC, GLOBAL, TEXT_ADDRESS + 4),
     ("data", OBJECT, GLOBAL, TEXT_ADDRESS + 8),
@@ -64,6 +65,7 @@ ALL = [
     ("old@V1", FUNC, GLOBAL, TEXT_ADDRESS + 44),
     ("old@@V2", FUNC, GLOBAL, TEXT_ADDRESS + 48),
     ("onward", FUNC, GLOBAL, TEXT_ADDRESS + 40),
+    (LONG, FUNC, GLOBAL, TEXT_ADDRESS + 52),
 ]
 
 
@@ -89,6 +91,7 @@ def test_one_function(name: str, offset: int, path: str) -> None:
         ("data", "has no function data"),
         ("on", "has no function on"),
         ("one@V1", "has no function one@V1"),
+        (LONG, "has no function x"),
     ],
 )
 def test_no_function(name: str, says: str, path: str) -> None:

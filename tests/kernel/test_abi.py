@@ -26,6 +26,10 @@ OURS_ALONE = {
 }
 
 
+LATER = {"tracing_multi"}
+"""Members of arms that came with no new command."""
+
+
 @pytest.fixture(scope="module")
 def vmlinux() -> Btf:
     return read_btf(VMLINUX.read_bytes())
@@ -115,7 +119,7 @@ def test_every_arm_lies_where_the_kernel_has_it(vmlinux: Btf, arm: str) -> None:
     if not target:
         assert not is_as_new_as_abi_h(vmlinux), f"no arm {arm}"
         return
-    absent = missing(ours, vmlinux, target)
+    absent = set(missing(ours, vmlinux, target)) - LATER
     assert not (absent and is_as_new_as_abi_h(vmlinux)), absent
 
 

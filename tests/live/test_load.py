@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import shutil
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Any
 import pytest
 
 from pybpftool.kernel import calls
+from pybpftool.kernel._abi import ffi
+from pybpftool.kernel.syscall import lib
 from pybpftool.loader.load import load
 from pybpftool.loader.read import read_object
 from tests.live.compare import Both, ours
@@ -81,6 +85,27 @@ OBJECTS = {
             .values = { [1] = (void *)&target } };
         SEC("tc") int target(void *ctx) { return 7; }
         SEC("tc") int one(void *ctx) { bpf_tail_call(ctx, &jumps, 1); return 1; }
+    """,
+    "arena": """
+        #define WIDE(name, number) enum { value_of_##name = number } name
+        struct { __uint(type, 33); __uint(map_flags, BPF_F_MMAPABLE); __uint(max_entries, 10);
+                 WIDE(map_extra, 0x70000000); } memory SEC(".maps");
+        int before[3] SEC(".addr_space.1") = { 1, 2, 3 };
+        long value SEC(".addr_space.1") = 0x1122334455667788;
+        SEC("syscall") int one(void *ctx) {
+            void *map = &memory;
+            asm volatile("" : "+r"(map));
+            return (long)&value + (long)&before[2];
+        }
+    """,
+    "arena_anywhere": """
+        struct { __uint(type, 33); __uint(map_flags, BPF_F_MMAPABLE); __uint(max_entries, 1); }
+            memory SEC(".maps");
+        SEC("syscall") int one(void *ctx) {
+            void *map = &memory;
+            asm volatile("" : "+r"(map));
+            return 0;
+        }
     """,
     "wanted": """
         extern int LINUX_KERNEL_VERSION __kconfig;
@@ -223,8 +248,8 @@ def held(place: str) -> list[Any]:
 @pytest.mark.parametrize("name", OBJECTS)
 def test_the_same_programs_and_maps(name: str, both: Both, compiled: Any, place: str) -> None:
     made = compiled(name, OBJECTS[name])
-    if name == "wanted" and both.reference.version < (7, 8):
-        pytest.skip("calls of missing functions became another instruction")
+    if name in ("wanted", "arena", "arena_anywhere") and both.reference.version < (7, 8):
+        pytest.skip("calls of missing functions are another instruction now, and there are arenas")
     ends = []
     for tool in (ours, both.reference):
         ended = tool("prog", "loadall", made, place)
@@ -232,6 +257,57 @@ def test_the_same_programs_and_maps(name: str, both: Both, compiled: Any, place:
         shutil.rmtree(place, ignore_errors=True)
     assert ends[0] == ends[1]
     assert ends[0][1] or name in ("several", "iterator", "other_variable", "other_function")
+
+
+def test_variables_in_an_arena(both: Both, compiled: Any, place: str, pins: str) -> None:
+    made = compiled("arena", OBJECTS["arena"])
+    found = []
+    for tool in (ours, both.reference):
+        ended = tool("prog", "loadall", made, place, "pinmaps", f"{pins}/maps")
+        if ended.status:
+            kernel_lacks("arenas, or the reference does not know them", ended.err)
+        size = 10 * mmap.PAGESIZE
+        with calls.obj_get(f"{pins}/maps/memory") as fd:
+            where = lib.mmap(ffi.cast("void *", 0x70000000), size, 3, 0x100001, fd.fileno(), 0)
+            assert int(ffi.cast("intptr_t", where)) == 0x70000000
+            found.append(ffi.buffer(where, size)[:])
+            lib.munmap(where, size)
+        for path in (place, f"{pins}/maps"):
+            shutil.rmtree(path)
+    assert found[0] == found[1]
+    assert struct.pack("=3i4xQ", 1, 2, 3, 0x1122334455667788) in found[0]
+
+
+_ARENA = """
+    struct { __uint(type, 33); __uint(map_flags, FLAGS); __uint(max_entries, 1); }
+        memory SEC(".maps")OTHER;
+    int value[COUNT] SEC(".addr_space.1") = { 1 };
+    SEC("syscall") int one(void *ctx) { return (long)&value[0]; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("arena_none", {"33": "2"}, "holds variables for an arena, but there is none"),
+        ("arena_two", {"OTHER": ', other SEC(".maps")'}, "there can be one arena only"),
+        ("arena_small", {"COUNT": "5000"}, "too small for 20000 bytes of variables"),
+        ("arena_forbidden", {"FLAGS": "(BPF_F_MMAPABLE | 1 << 17)"}, "map 'memory': "),
+    ],
+)
+def test_arenas_that_do_not_work_out(
+    name: str, change: dict[str, str], says: str, both: Both, compiled: Any, place: str
+) -> None:
+    text = _ARENA
+    for word, other in {"FLAGS": "BPF_F_MMAPABLE", "OTHER": "", "COUNT": "4", **change}.items():
+        text = text.replace(word, other)
+    made = compiled(name, text)
+    ended = ours("prog", "loadall", made, place)
+    assert ended.status == 255
+    assert says in ended.err
+    assert ended.err.count("\n") == 1
+    assert not os.path.exists(place)
+    assert both.reference("prog", "loadall", made, place).status != 0
 
 
 @pytest.mark.parametrize("name", STRUCT_OPS)

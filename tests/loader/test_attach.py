@@ -48,7 +48,9 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     (top / "events/sched/sched_switch/id").write_text("321\n")
     (top / "trace_clock").write_text("[local]\n")
     (top / "available_filter_functions").write_text("vfs_read\nvfs_write [fs]\nother\n")
-    (tmp_path / "kallsyms").write_text("10 T vfs_read\n20 t vfs_write\t[fs]\n30 d vfs_read\n")
+    (tmp_path / "kallsyms").write_text(
+        "10 T vfs_read\n20 t vfs_write\t[fs]\n30 d vfs_read\nshort\n"
+    )
 
     def probe(unit: str, name: str, offset: int, *, retprobe: bool) -> Event:
         return Event((unit, name, offset, retprobe))
@@ -68,6 +70,9 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     monkeypatch.setattr(module, "syscall_symbol", lambda name: f"__our_{name}")
     monkeypatch.setattr("pybpftool.elf.functions.function_offset", lambda path, name: 0x100)
     monkeypatch.setattr("pybpftool.elf.functions.function_offsets", lambda path, fits: [1, 2])
+    monkeypatch.setattr(module, "traceable", lambda btf, fits: [7] if fits("vfs_read") else [])
+    monkeypatch.setattr("pybpftool.sources.kernel_btf", lambda: None)
+    monkeypatch.setattr("pybpftool.sources.module_btfs", lambda kernel: [])
     monkeypatch.setattr(module.calls, "link_create", link_create)
     monkeypatch.setattr(module.calls, "raw_tracepoint_open", raw_tracepoint_open)
     return found
@@ -92,6 +97,10 @@ TABLE = {
     "raw_tp.w/some": "some",
     "fentry/vfs_read": None,
     "lsm.s/file_open": None,
+    "fexit.multi.s/vfs_*": (
+        *(0, 60),
+        {"tracing_multi": {"cnt": 1, "ids": struct.pack("=I", 7)}},
+    ),
     "iter/task": (0, 28, {}),
     "kprobe.multi/vfs_read": (
         *(0, 42),
@@ -146,6 +155,8 @@ def test_a_program_of_another_type_is_not_what_its_section_says(made: list[Any])
         ("uprobe/no-such-program:main", "there is no no-such-program in /nowhere:/usr/bin"),
         ("uprobe/no-such.so:main", "there is no no-such.so in /nolibs:/usr/lib64"),
         ("tp/sched/nosuch", "there is no tracepoint sched/nosuch"),
+        ("fentry.multi/no*", r"no function that can be traced is like no\*"),
+        ("fentry.multi/nomod:x", "there is no module nomod with BTF"),
         ("usdt/x:y:z", "USDT probes are not attached"),
     ],
 )

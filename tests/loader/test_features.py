@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -12,7 +12,7 @@ from pybpftool.errors import KernelError
 from pybpftool.kernel import perf
 from pybpftool.kernel.syscall import Fd
 from pybpftool.loader import features
-from tests.support.tape import Tape, new_fd
+from tests.support.tape import Tape, memory, new_fd
 
 EVERY = sorted({*features._BTF, *features._ASK} - {"syscall_wrapper"})
 
@@ -59,3 +59,20 @@ def test_system_calls_have_the_names_that_can_be_probed(
     monkeypatch.setattr(os, "uname", lambda: Uname("x86_64"))
     assert features.syscall_symbol("read") == features.syscall_symbol("read") == symbol
     assert asked == [("kprobe", "__x64_sys_bpf")]
+
+
+@pytest.mark.parametrize(
+    ("says", "known"),
+    [
+        (b"direct value offset of 1073741824 is not allowed\n", False),
+        (b"invalid access to map value pointer\n", True),
+        (b"", False),
+    ],
+)
+def test_far_values_are_refused_for_the_map(says: bytes, known: bool) -> None:
+    def load(arm: Any) -> int:
+        memory(arm.log_buf, len(says) + 1)[:] = says + b"\0"
+        return -errno.EINVAL
+
+    with Tape(MAP_CREATE=lambda arm: new_fd(), PROG_LOAD=load):
+        assert features.knows("far_map_values") is known
