@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import pybpftool as pybpftool_module
 from pybpftool.kernel.handles import Map
 from tests.live.differences import DIFFERENCES
 from tests.support.need import need
@@ -106,7 +107,7 @@ def test_lines_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every ``>>>`` of docs/api.md, on a map of another name."""
     need(os.geteuid() == 0 and os.path.ismount("/sys/fs/bpf"), "needs root and /sys/fs/bpf")
     monkeypatch.chdir(ROOT)
-    text = (ROOT / "docs/api.md").read_text()
+    text = api_text(loading=False)
     place = f"/sys/fs/bpf/api_{os.getpid()}"
     argv = [sys.executable, "examples/typed_map.py", place]
     subprocess.run(argv, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -121,6 +122,34 @@ def test_lines_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not told, "".join(told)
     finally:
         Path(place).unlink(missing_ok=True)
+
+
+def api_text(*, loading: bool) -> str:
+    """The section on object files, which needs a compiler, or all the others."""
+    head, part, rest = (ROOT / "docs/api.md").read_text().partition("## Loading an object file\n")
+    assert part
+    part, mark, rest = rest.partition("\n## ")
+    return part if loading else head + mark + rest
+
+
+def test_lines_of_the_api_on_an_object_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    need(os.geteuid() == 0 and os.path.ismount("/sys/fs/bpf"), "needs root and /sys/fs/bpf")
+    need(shutil.which("clang"), "needs clang")
+    text = api_text(loading=True)
+    [command] = re.findall(r"^    # (clang .*)$", text, re.MULTILINE)
+    made = tmp_path / "packets.bpf.o"
+    subprocess.run(["bash", "-c", command.replace(made.name, str(made))], check=True, cwd=ROOT)
+    monkeypatch.chdir(tmp_path)
+    text = text.replace("/sys/fs/bpf/", f"/sys/fs/bpf/api_{os.getpid()}_")
+    known = {"pybpftool": pybpftool_module}  # imported further up on the page
+    lines = doctest.DocTestParser().get_doctest(text, known, "api.md", "docs/api.md", 0)
+    assert len(lines.examples) > 4
+    told: list[str] = []
+    doctest.DocTestRunner().run(lines, out=told.append)
+    assert not told, "".join(told)
+    assert not list(Path("/sys/fs/bpf").glob(f"api_{os.getpid()}_*"))
 
 
 def _same(text: str) -> str:
