@@ -159,7 +159,7 @@ def addresses(found: Iterable[Extern], btf: Btf) -> None:
     wanted = {
         each.spec.name: each
         for each in found
-        if each.spec.section == spec.KSYMS and _is_void(btf, each.spec)
+        if each.spec.section == spec.KSYMS and is_void(btf, each.spec)
     }
     if not wanted:
         return
@@ -178,7 +178,8 @@ def addresses(found: Iterable[Extern], btf: Btf) -> None:
             raise PybpftoolError(f"this kernel has no symbol {name}")
 
 
-def _is_void(btf: Btf, wanted: ExternSpec) -> bool:
+def is_void(btf: Btf, wanted: ExternSpec) -> bool:
+    """Whether an extern of .ksyms has no type, and is an address only."""
     if wanted.is_function:
         return False
     return btf.skip_modifiers(btf.target(wanted.type_id)) == 0
@@ -196,7 +197,7 @@ def typed(
     """
     for each in found:
         wanted = each.spec
-        if wanted.section != spec.KSYMS or _is_void(btf, wanted):
+        if wanted.section != spec.KSYMS or is_void(btf, wanted):
             continue
         kind = types.FUNC if wanted.is_function else types.VAR
         name = essential(wanted.name) if wanted.is_function else wanted.name
