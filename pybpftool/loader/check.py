@@ -9,11 +9,11 @@ from __future__ import annotations
 import struct
 
 from ..btf import types
-from ..errors import PybpftoolError
+from ..errors import KernelError, PybpftoolError
 from ..insn.code import CALL, JMP, SLOT, registers
 from ..kernel.words import HELPERS, MAP_TYPES, PROG_TYPES, word
 from . import externs, spec
-from .core import POISON, Core, poison
+from .core import POISON, Core, essential, poison
 from .explain import source_at
 from .externs import Extern
 from .link import link
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .link import Linked
     from .load import Kernel
     from .reach import Value
-    from .spec import ObjectSpec, ProgramSpec
+    from .spec import MapSpec, ObjectSpec, ProgramSpec
 
     Record = dict[str, Any]
     Target = tuple[int, int] | None
@@ -103,7 +103,8 @@ class _Check:
         self.externs = [Extern(each) for each in found.externs]
         self.of_maps: dict[int, Record] = {}
         self.of_externs: dict[int, Record] = {}
-        self.operations: dict[str, tuple[int, int]] = {}
+        self.operations: dict[str, tuple[tuple[int, int], int]] = {}
+        self.unwanted: set[str] = set()
         self.contents: dict[int, bytes | None] = {}
         self.enums: dict[str, set[int]] = {}
         self.core: Core | None = None
@@ -144,35 +145,43 @@ class _Check:
     def _maps(self) -> None:
         known = self._enum("bpf_map_type")
         for index, map in enumerate(self.found.maps):
+            if map.section.startswith("?"):  # of operations, which are made only on demand
+                self.unwanted |= {*self.found.operations.get(map.name, {}).values()}
+                continue
             label = word(MAP_TYPES, map.type) or str(map.type)
-            reason = ""
             if (known and map.type not in known) or not self.facts.map_type(map.type):
-                reason = f"this kernel has no maps of type {label}"
+                reason = f"map '{map.name}': this kernel has no maps of type {label}"
+                self.of_maps[index] = _problem("map_type", map.name, reason)
             elif map.type == _STRUCT_OPS_MAP:
-                reason = self._operations(index)
-            if reason:
-                self.of_maps[index] = _problem("map_type", map.name, f"map '{map.name}': {reason}")
+                reason = self._operations(map)
+                if reason:
+                    self.of_maps[index] = _problem("struct_ops", map.name, reason)
             if map.frozen and map.contents is not None:
                 self.contents[index] = map.contents
 
-    def _operations(self, index: int) -> str:
-        map, btf = self.found.maps[index], self.found.btf
+    def _operations(self, map: MapSpec) -> str:
+        """Learn what the programs of a struct of functions are for; or why they are for nothing."""
+        btf = self.found.btf
         assert btf is not None
         programs = self.found.operations.get(map.name, {})
         try:
-            laid = lay(
-                btf,
-                map.value_type_id,
-                map.contents or b"",
-                programs,
-                self.kernel.btf,
-                name=map.name,
-            )
+            module, kernel = self._home(btf.name_of(map.value_type_id))
+            type_id, data = map.value_type_id, map.contents or b""
+            laid = lay(btf, type_id, data, programs, kernel, name=map.name)
         except PybpftoolError as error:
             return error.message
         for each in laid.callbacks:
-            self.operations[each.program] = laid.type_id, each.index
+            self.operations[each.program] = (module, laid.type_id), each.index
         return ""
+
+    def _home(self, name: str) -> tuple[int, Btf]:
+        """The module (0: none) and the BTF that have a struct of functions, or the kernel's own."""
+        value = "bpf_struct_ops_" + essential(name)
+        if self.kernel.btf.find(value, types.STRUCT) is None:
+            for id, btf in self.kernel.modules():
+                if btf.find(value, types.STRUCT) is not None:
+                    return id, btf
+        return 0, self.kernel.btf
 
     def _externs(self) -> None:
         btf = self.found.btf
@@ -198,14 +207,17 @@ class _Check:
     def _addresses(self, btf: Btf) -> None:
         try:
             externs.addresses(self.externs, btf)
-        except PybpftoolError as error:
-            for index, each in enumerate(self.externs):
-                void = each.spec.section == spec.KSYMS and externs.is_void(btf, each.spec)
-                if void and not each.address and not each.spec.weak:
-                    reason = f"this kernel has no symbol {each.spec.name}"
-                    if each.spec.name not in error.message and "no symbol" not in error.message:
-                        reason = error.message
-                    self.of_externs[index] = _problem("ksym", each.spec.name, reason)
+            return
+        except KernelError as error:
+            why = error.message
+        except PybpftoolError:
+            why = ""
+        for index, each in enumerate(self.externs):
+            wanted = each.spec
+            void = wanted.section == spec.KSYMS and externs.is_void(btf, wanted)
+            if void and not each.address and not wanted.weak:
+                reason = why or f"this kernel has no symbol {wanted.name}"
+                self.of_externs[index] = _problem("ksym", wanted.name, reason)
 
     def _configured(self, index: int, btf: Btf) -> None:
         if not self.facts.here:
@@ -225,7 +237,7 @@ class _Check:
             "name": program.name,
             "section": program.section,
             "type": word(PROG_TYPES, program.prog_type) if program.kind else None,
-            "autoload": program.autoload,
+            "autoload": program.autoload and program.name not in self.unwanted - {*self.operations},
             "loads": _loads(problems),
             "problems": problems,
         }
@@ -300,8 +312,8 @@ class _Check:
 
     def _target(self, program: ProgramSpec) -> tuple[Target, list[Record]]:
         if program.name in self.operations:
-            type_id, program.attach_type = self.operations[program.name]
-            return (0, type_id), []
+            target, program.attach_type = self.operations[program.name]
+            return target, []
         if program.kind is None or not program.kind.has_target:
             return None, []
         reason = ""
