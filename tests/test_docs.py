@@ -83,6 +83,9 @@ def test_lines_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     text = (ROOT / page).read_text().replace("/sys/fs/bpf/", place)
     parts = re.findall(r"^    # (.*)\n((?:    [^#\n].*\n|\n(?=        ))*)", text, re.MULTILINE)
     assert len(parts) > 5
+    if any(line.startswith("clang ") for line, _ in parts):
+        need(shutil.which("clang"), "needs clang")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     try:
         for line, answer in parts:
             tool, *words = shlex.split(line)
@@ -93,14 +96,25 @@ def test_lines_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
             elif tool.startswith("examples/"):
                 subprocess.run([sys.executable, ROOT / tool, *words], check=True)
             elif tool != "pybpftool":
-                subprocess.run([tool, *words], check=True)
+                done = subprocess.run([tool, *words], capture_output=True, text=True)
+                assert (_same(done.stderr + done.stdout), done.returncode) == (_same(answer), 0)
             else:
                 ended = pybpftool(*words)
-                assert bool(ended.status) == answer.lstrip().startswith("Error:"), ended
+                fails = answer.lstrip().startswith("Error:") or " is NOT " in answer
+                assert bool(ended.status) == fails, ended
                 assert _same(ended.err + ended.out) == _same(answer)
     finally:
         for left in Path("/sys/fs/bpf").glob(f"{Path(place).name}*"):
-            left.unlink()
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def test_the_program_of_the_tutorial_is_the_example() -> None:
+    text = (ROOT / "docs/tutorial.md").read_text()
+    [shown] = re.findall(
+        r"^    #include \"vmlinux.h\"\n(?:    .*\n|\n(?=    ))+", text, re.MULTILINE
+    )
+    whole = (ROOT / "examples/tasks.bpf.c").read_text()
+    assert whole.endswith("\n\n" + re.sub("^    ", "", shown, flags=re.MULTILINE))
 
 
 def test_lines_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
