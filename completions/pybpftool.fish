@@ -2,10 +2,10 @@
 
 # begin table
 set -g __pybpftool_states \
-    'help:0 batch:2 prog:4 map:94 perf:239 feature:240 btf:252 version:0' \
+    'help:0 batch:2 prog:4 map:97 perf:242 feature:243 btf:255 version:0' \
     'file:3' \
     '@file:0' \
-    'show:5 list:5 dump:10 graph:25 pin:31 load:37 loadall:37 attach:44 detach:54 run:64 profile:74 tracelog:81 top:87 help:0' \
+    'show:5 list:5 dump:10 graph:25 pin:31 load:37 loadall:37 check:44 attach:47 detach:57 run:67 profile:77 tracelog:84 top:90 help:0' \
     'id:6 pinned:7 tag:8 name:9' \
     '@live:5' \
     '@live:5' \
@@ -45,273 +45,276 @@ set -g __pybpftool_states \
     '@device:39' \
     '@file:39' \
     '@file:39' \
-    'id:45 pinned:51 tag:52 name:53' \
-    '@live:46' \
-    'sk_msg_verdict:47 sk_skb_verdict:47 sk_skb_stream_verdict:47 sk_skb_stream_parser:47 flow_dissector:47' \
-    'id:48 pinned:49 name:50' \
-    '@live:47' \
-    '@live:47' \
-    '@live:47' \
-    '@live:46' \
-    '@live:46' \
-    '@live:46' \
-    'id:55 pinned:61 tag:62 name:63' \
-    '@live:56' \
-    'sk_msg_verdict:57 sk_skb_verdict:57 sk_skb_stream_verdict:57 sk_skb_stream_parser:57 flow_dissector:57' \
-    'id:58 pinned:59 name:60' \
-    '@live:57' \
-    '@live:57' \
-    '@live:57' \
-    '@live:56' \
-    '@live:56' \
-    '@live:56' \
-    'id:65 pinned:71 tag:72 name:73' \
-    '@live:66' \
-    '~data_in:67 ~data_out:67 ~data_size_out:68 ~ctx_in:67 ~ctx_out:67 ~ctx_size_out:69 ~repeat:70' \
-    '@file:66' \
-    '@word:66' \
-    '@word:66' \
-    '@word:66' \
-    '@live:66' \
-    '@live:66' \
-    '@live:66' \
-    'id:75 pinned:78 tag:79 name:80' \
-    '@live:76' \
-    '~duration:77 @word:76' \
-    '@word:76' \
-    '@live:76' \
-    '@live:76' \
-    '@live:76' \
-    '~stdout:82 ~stderr:82 id:83 pinned:84 tag:85 name:86' \
-    '~stdout:82 ~stderr:82 id:83 pinned:84 tag:85 name:86' \
-    '@live:82' \
-    '@live:82' \
-    '@live:82' \
-    '@live:82' \
-    '~interval:88 ~count:89 ~once:87 ~sort:90 ~name:91 ~type:92 ~pid:93 csv:87 jsonl:87' \
-    '@word:87' \
-    '@word:87' \
-    'cpu:87 runs:87 average:87 id:87 name:87 type:87' \
-    '@word:87' \
-    'unspec:87 socket_filter:87 kprobe:87 sched_cls:87 sched_act:87 tracepoint:87 xdp:87 perf_event:87 cgroup_skb:87 cgroup_sock:87 lwt_in:87 lwt_out:87 lwt_xmit:87 sock_ops:87 sk_skb:87 cgroup_device:87 sk_msg:87 raw_tracepoint:87 cgroup_sock_addr:87 lwt_seg6local:87 lirc_mode2:87 sk_reuseport:87 flow_dissector:87 cgroup_sysctl:87 raw_tracepoint_writable:87 cgroup_sockopt:87 tracing:87 struct_ops:87 ext:87 lsm:87 sk_lookup:87 syscall:87 netfilter:87' \
-    '@word:87' \
-    'show:95 list:95 create:99 dump:112 update:118 lookup:132 getnext:141 delete:147 pin:156 event_pipe:161 peek:170 push:174 pop:187 enqueue:191 dequeue:204 freeze:208 export:212 import:218 diff:224 watch:233 help:0' \
-    'id:96 pinned:97 name:98' \
-    '@live:95' \
-    '@live:95' \
-    '@live:95' \
-    '@file:100' \
-    '~type:101 ~key:102 ~value:103 ~entries:104 ~name:105 ~flags:106 ~inner_map:107 ~offload_dev:111' \
-    'hash:100 array:100 prog_array:100 perf_event_array:100 percpu_hash:100 percpu_array:100 stack_trace:100 cgroup_array:100 lru_hash:100 lru_percpu_hash:100 lpm_trie:100 array_of_maps:100 hash_of_maps:100 devmap:100 devmap_hash:100 sockmap:100 cpumap:100 xskmap:100 sockhash:100 cgroup_storage:100 reuseport_sockarray:100 percpu_cgroup_storage:100 queue:100 stack:100 sk_storage:100 struct_ops:100 ringbuf:100 inode_storage:100 task_storage:100 bloom_filter:100 user_ringbuf:100 cgrp_storage:100 arena:100 insn_array:100 rhash:100' \
-    '@word:100' \
-    '@word:100' \
-    '@word:100' \
-    '@word:100' \
-    '@word:100' \
-    'id:108 pinned:109 name:110' \
-    '@live:100' \
-    '@live:100' \
-    '@live:100' \
-    '@device:100' \
-    'id:113 pinned:116 name:117' \
-    '@live:114' \
-    '~limit:115 ~recursive:114' \
-    '@word:114' \
-    '@live:114' \
-    '@live:114' \
-    'id:119 pinned:130 name:131' \
-    '@live:120' \
-    '~key:121 ~value:124 any:120 exist:120 noexist:120' \
-    'hex:122 @word:129' \
-    '@word:123' \
-    '~key:121 ~value:124 any:120 exist:120 noexist:120 @word:123' \
-    'hex:122 id:125 pinned:126 name:127 tag:128 @word:129' \
-    '@live:120' \
-    '@live:120' \
-    '@live:120' \
-    '@live:120' \
-    '~key:121 ~value:124 any:120 exist:120 noexist:120 @word:123' \
-    '@live:120' \
-    '@live:120' \
-    'id:133 pinned:139 name:140' \
-    '@live:134' \
-    '~key:135' \
-    'hex:136 @word:138' \
-    '@word:137' \
-    '~key:135 @word:137' \
-    '~key:135 @word:137' \
-    '@live:134' \
-    '@live:134' \
-    'id:142 pinned:145 name:146' \
-    '@live:143' \
-    '~key:144' \
-    '@word:143' \
-    '@live:143' \
-    '@live:143' \
-    'id:148 pinned:154 name:155' \
-    '@live:149' \
-    '~key:150' \
-    'hex:151 @word:153' \
-    '@word:152' \
-    '~key:150 @word:152' \
-    '~key:150 @word:152' \
-    '@live:149' \
-    '@live:149' \
-    'id:157 pinned:159 name:160' \
-    '@live:158' \
+    '@file:45' \
+    '~btf:46 ~features:46' \
+    '@file:45' \
+    'id:48 pinned:54 tag:55 name:56' \
+    '@live:49' \
+    'sk_msg_verdict:50 sk_skb_verdict:50 sk_skb_stream_verdict:50 sk_skb_stream_parser:50 flow_dissector:50' \
+    'id:51 pinned:52 name:53' \
+    '@live:50' \
+    '@live:50' \
+    '@live:50' \
+    '@live:49' \
+    '@live:49' \
+    '@live:49' \
+    'id:58 pinned:64 tag:65 name:66' \
+    '@live:59' \
+    'sk_msg_verdict:60 sk_skb_verdict:60 sk_skb_stream_verdict:60 sk_skb_stream_parser:60 flow_dissector:60' \
+    'id:61 pinned:62 name:63' \
+    '@live:60' \
+    '@live:60' \
+    '@live:60' \
+    '@live:59' \
+    '@live:59' \
+    '@live:59' \
+    'id:68 pinned:74 tag:75 name:76' \
+    '@live:69' \
+    '~data_in:70 ~data_out:70 ~data_size_out:71 ~ctx_in:70 ~ctx_out:70 ~ctx_size_out:72 ~repeat:73' \
+    '@file:69' \
+    '@word:69' \
+    '@word:69' \
+    '@word:69' \
+    '@live:69' \
+    '@live:69' \
+    '@live:69' \
+    'id:78 pinned:81 tag:82 name:83' \
+    '@live:79' \
+    '~duration:80 @word:79' \
+    '@word:79' \
+    '@live:79' \
+    '@live:79' \
+    '@live:79' \
+    '~stdout:85 ~stderr:85 id:86 pinned:87 tag:88 name:89' \
+    '~stdout:85 ~stderr:85 id:86 pinned:87 tag:88 name:89' \
+    '@live:85' \
+    '@live:85' \
+    '@live:85' \
+    '@live:85' \
+    '~interval:91 ~count:92 ~once:90 ~sort:93 ~name:94 ~type:95 ~pid:96 csv:90 jsonl:90' \
+    '@word:90' \
+    '@word:90' \
+    'cpu:90 runs:90 average:90 id:90 name:90 type:90' \
+    '@word:90' \
+    'unspec:90 socket_filter:90 kprobe:90 sched_cls:90 sched_act:90 tracepoint:90 xdp:90 perf_event:90 cgroup_skb:90 cgroup_sock:90 lwt_in:90 lwt_out:90 lwt_xmit:90 sock_ops:90 sk_skb:90 cgroup_device:90 sk_msg:90 raw_tracepoint:90 cgroup_sock_addr:90 lwt_seg6local:90 lirc_mode2:90 sk_reuseport:90 flow_dissector:90 cgroup_sysctl:90 raw_tracepoint_writable:90 cgroup_sockopt:90 tracing:90 struct_ops:90 ext:90 lsm:90 sk_lookup:90 syscall:90 netfilter:90' \
+    '@word:90' \
+    'show:98 list:98 create:102 dump:115 update:121 lookup:135 getnext:144 delete:150 pin:159 event_pipe:164 peek:173 push:177 pop:190 enqueue:194 dequeue:207 freeze:211 export:215 import:221 diff:227 watch:236 help:0' \
+    'id:99 pinned:100 name:101' \
+    '@live:98' \
+    '@live:98' \
+    '@live:98' \
+    '@file:103' \
+    '~type:104 ~key:105 ~value:106 ~entries:107 ~name:108 ~flags:109 ~inner_map:110 ~offload_dev:114' \
+    'hash:103 array:103 prog_array:103 perf_event_array:103 percpu_hash:103 percpu_array:103 stack_trace:103 cgroup_array:103 lru_hash:103 lru_percpu_hash:103 lpm_trie:103 array_of_maps:103 hash_of_maps:103 devmap:103 devmap_hash:103 sockmap:103 cpumap:103 xskmap:103 sockhash:103 cgroup_storage:103 reuseport_sockarray:103 percpu_cgroup_storage:103 queue:103 stack:103 sk_storage:103 struct_ops:103 ringbuf:103 inode_storage:103 task_storage:103 bloom_filter:103 user_ringbuf:103 cgrp_storage:103 arena:103 insn_array:103 rhash:103' \
+    '@word:103' \
+    '@word:103' \
+    '@word:103' \
+    '@word:103' \
+    '@word:103' \
+    'id:111 pinned:112 name:113' \
+    '@live:103' \
+    '@live:103' \
+    '@live:103' \
+    '@device:103' \
+    'id:116 pinned:119 name:120' \
+    '@live:117' \
+    '~limit:118 ~recursive:117' \
+    '@word:117' \
+    '@live:117' \
+    '@live:117' \
+    'id:122 pinned:133 name:134' \
+    '@live:123' \
+    '~key:124 ~value:127 any:123 exist:123 noexist:123' \
+    'hex:125 @word:132' \
+    '@word:126' \
+    '~key:124 ~value:127 any:123 exist:123 noexist:123 @word:126' \
+    'hex:125 id:128 pinned:129 name:130 tag:131 @word:132' \
+    '@live:123' \
+    '@live:123' \
+    '@live:123' \
+    '@live:123' \
+    '~key:124 ~value:127 any:123 exist:123 noexist:123 @word:126' \
+    '@live:123' \
+    '@live:123' \
+    'id:136 pinned:142 name:143' \
+    '@live:137' \
+    '~key:138' \
+    'hex:139 @word:141' \
+    '@word:140' \
+    '~key:138 @word:140' \
+    '~key:138 @word:140' \
+    '@live:137' \
+    '@live:137' \
+    'id:145 pinned:148 name:149' \
+    '@live:146' \
+    '~key:147' \
+    '@word:146' \
+    '@live:146' \
+    '@live:146' \
+    'id:151 pinned:157 name:158' \
+    '@live:152' \
+    '~key:153' \
+    'hex:154 @word:156' \
+    '@word:155' \
+    '~key:153 @word:155' \
+    '~key:153 @word:155' \
+    '@live:152' \
+    '@live:152' \
+    'id:160 pinned:162 name:163' \
+    '@live:161' \
     '@file:0' \
-    '@live:158' \
-    '@live:158' \
-    'id:162 pinned:168 name:169' \
-    '@live:163' \
-    '~cpu:164 ~index:165 ~type:166 ~file:167' \
-    '@word:163' \
-    '@word:163' \
-    '@word:163' \
-    '@file:163' \
-    '@live:163' \
-    '@live:163' \
-    'id:171 pinned:172 name:173' \
+    '@live:161' \
+    '@live:161' \
+    'id:165 pinned:171 name:172' \
+    '@live:166' \
+    '~cpu:167 ~index:168 ~type:169 ~file:170' \
+    '@word:166' \
+    '@word:166' \
+    '@word:166' \
+    '@file:166' \
+    '@live:166' \
+    '@live:166' \
+    'id:174 pinned:175 name:176' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
-    'id:175 pinned:185 name:186' \
-    '@live:176' \
-    '~value:177' \
-    'hex:178 id:180 pinned:181 name:182 tag:183 @word:184' \
-    '@word:179' \
-    '~value:177 @word:179' \
-    '@live:176' \
-    '@live:176' \
-    '@live:176' \
-    '@live:176' \
-    '~value:177 @word:179' \
-    '@live:176' \
-    '@live:176' \
-    'id:188 pinned:189 name:190' \
+    'id:178 pinned:188 name:189' \
+    '@live:179' \
+    '~value:180' \
+    'hex:181 id:183 pinned:184 name:185 tag:186 @word:187' \
+    '@word:182' \
+    '~value:180 @word:182' \
+    '@live:179' \
+    '@live:179' \
+    '@live:179' \
+    '@live:179' \
+    '~value:180 @word:182' \
+    '@live:179' \
+    '@live:179' \
+    'id:191 pinned:192 name:193' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
-    'id:192 pinned:202 name:203' \
-    '@live:193' \
-    '~value:194' \
-    'hex:195 id:197 pinned:198 name:199 tag:200 @word:201' \
-    '@word:196' \
-    '~value:194 @word:196' \
-    '@live:193' \
-    '@live:193' \
-    '@live:193' \
-    '@live:193' \
-    '~value:194 @word:196' \
-    '@live:193' \
-    '@live:193' \
-    'id:205 pinned:206 name:207' \
+    'id:195 pinned:205 name:206' \
+    '@live:196' \
+    '~value:197' \
+    'hex:198 id:200 pinned:201 name:202 tag:203 @word:204' \
+    '@word:199' \
+    '~value:197 @word:199' \
+    '@live:196' \
+    '@live:196' \
+    '@live:196' \
+    '@live:196' \
+    '~value:197 @word:199' \
+    '@live:196' \
+    '@live:196' \
+    'id:208 pinned:209 name:210' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
-    'id:209 pinned:210 name:211' \
+    'id:212 pinned:213 name:214' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
-    'id:213 pinned:216 name:217' \
-    '@live:214' \
-    '~file:215' \
-    '@file:214' \
-    '@live:214' \
-    '@live:214' \
-    'id:219 pinned:222 name:223 @file:220' \
-    '@live:220' \
-    '~file:221 any:220 exist:220 noexist:220 ~dry_run:220' \
-    '@file:220' \
-    '@live:220' \
-    '@live:220' \
-    'id:225 pinned:231 name:232' \
-    '@live:226' \
-    'id:227 pinned:228 name:229 file:230' \
+    'id:216 pinned:219 name:220' \
+    '@live:217' \
+    '~file:218' \
+    '@file:217' \
+    '@live:217' \
+    '@live:217' \
+    'id:222 pinned:225 name:226 @file:223' \
+    '@live:223' \
+    '~file:224 any:223 exist:223 noexist:223 ~dry_run:223' \
+    '@file:223' \
+    '@live:223' \
+    '@live:223' \
+    'id:228 pinned:234 name:235' \
+    '@live:229' \
+    'id:230 pinned:231 name:232 file:233' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
     '@file:0' \
-    '@live:226' \
-    '@live:226' \
-    'id:234 pinned:237 name:238' \
-    '@live:235' \
-    '~interval:236' \
-    '@word:235' \
-    '@live:235' \
-    '@live:235' \
+    '@live:229' \
+    '@live:229' \
+    'id:237 pinned:240 name:241' \
+    '@live:238' \
+    '~interval:239' \
+    '@word:238' \
+    '@live:238' \
+    '@live:238' \
     'show:0 list:0 help:0' \
-    'probe:241 diff:249 list_builtins:251 help:0' \
-    'kernel:242 dev:243 ~full:242 ~unprivileged:242 ~macros:242 ~prefix:244 prog_type:245 map_type:245 attach_type:245 link_type:245 helper:248 kfunc:248 attach_types:0 link_types:0 kfuncs:0' \
-    'kernel:242 dev:243 ~full:242 ~unprivileged:242 ~macros:242 ~prefix:244' \
-    '@device:242' \
-    '@word:242' \
-    '@word:246' \
-    '~type:247' \
-    'unspec:246 socket_filter:246 kprobe:246 sched_cls:246 sched_act:246 tracepoint:246 xdp:246 perf_event:246 cgroup_skb:246 cgroup_sock:246 lwt_in:246 lwt_out:246 lwt_xmit:246 sock_ops:246 sk_skb:246 cgroup_device:246 sk_msg:246 raw_tracepoint:246 cgroup_sock_addr:246 lwt_seg6local:246 lirc_mode2:246 sk_reuseport:246 flow_dissector:246 cgroup_sysctl:246 raw_tracepoint_writable:246 cgroup_sockopt:246 tracing:246 struct_ops:246 ext:246 lsm:246 sk_lookup:246 syscall:246 netfilter:246' \
-    '@word:246' \
-    '@file:250' \
+    'probe:244 diff:252 list_builtins:254 help:0' \
+    'kernel:245 dev:246 ~full:245 ~unprivileged:245 ~macros:245 ~prefix:247 prog_type:248 map_type:248 attach_type:248 link_type:248 helper:251 kfunc:251 attach_types:0 link_types:0 kfuncs:0' \
+    'kernel:245 dev:246 ~full:245 ~unprivileged:245 ~macros:245 ~prefix:247' \
+    '@device:245' \
+    '@word:245' \
+    '@word:249' \
+    '~type:250' \
+    'unspec:249 socket_filter:249 kprobe:249 sched_cls:249 sched_act:249 tracepoint:249 xdp:249 perf_event:249 cgroup_skb:249 cgroup_sock:249 lwt_in:249 lwt_out:249 lwt_xmit:249 sock_ops:249 sk_skb:249 cgroup_device:249 sk_msg:249 raw_tracepoint:249 cgroup_sock_addr:249 lwt_seg6local:249 lirc_mode2:249 sk_reuseport:249 flow_dissector:249 cgroup_sysctl:249 raw_tracepoint_writable:249 cgroup_sockopt:249 tracing:249 struct_ops:249 ext:249 lsm:249 sk_lookup:249 syscall:249 netfilter:249' \
+    '@word:249' \
+    '@file:253' \
     '@file:0' \
     'prog_types:0 map_types:0 attach_types:0 link_types:0 helpers:0' \
-    'show:253 list:253 dump:255 layout:274 diff:287 help:0' \
-    '~id:254' \
-    '@live:253' \
-    'id:256 prog:261 map:266 file:271' \
-    '@live:257' \
-    '~format:258 ~unsorted:257 root_id:259 type:260' \
-    'raw:257 c:257' \
-    '@word:257' \
-    '@word:257' \
-    'id:262 pinned:263 tag:264 name:265' \
-    '@live:257' \
-    '@live:257' \
-    '@live:257' \
-    '@live:257' \
-    'id:267 pinned:269 name:270' \
-    '@live:268' \
-    'key:257 value:257 kv:257 all:257 ~format:258 ~unsorted:257 root_id:259 type:260' \
-    '@live:268' \
-    '@live:268' \
-    '@file:272' \
-    'file:273 ~format:258 ~unsorted:257 root_id:259 type:260' \
-    '@file:257' \
-    '@word:275' \
-    'id:276 prog:277 map:282 file:286 ~expand:275' \
-    '@live:275' \
-    'id:278 pinned:279 tag:280 name:281' \
-    '@live:275' \
-    '@live:275' \
-    '@live:275' \
-    '@live:275' \
-    'id:283 pinned:284 name:285' \
-    '@live:275' \
-    '@live:275' \
-    '@live:275' \
+    'show:256 list:256 dump:258 layout:277 diff:290 help:0' \
+    '~id:257' \
+    '@live:256' \
+    'id:259 prog:264 map:269 file:274' \
+    '@live:260' \
+    '~format:261 ~unsorted:260 root_id:262 type:263' \
+    'raw:260 c:260' \
+    '@word:260' \
+    '@word:260' \
+    'id:265 pinned:266 tag:267 name:268' \
+    '@live:260' \
+    '@live:260' \
+    '@live:260' \
+    '@live:260' \
+    'id:270 pinned:272 name:273' \
+    '@live:271' \
+    'key:260 value:260 kv:260 all:260 ~format:261 ~unsorted:260 root_id:262 type:263' \
+    '@live:271' \
+    '@live:271' \
     '@file:275' \
-    'id:288 prog:301 map:306 file:310 @file:289' \
-    '@live:289' \
-    'id:290 prog:291 map:296 file:300 @file:0' \
+    'file:276 ~format:261 ~unsorted:260 root_id:262 type:263' \
+    '@file:260' \
+    '@word:278' \
+    'id:279 prog:280 map:285 file:289 ~expand:278' \
+    '@live:278' \
+    'id:281 pinned:282 tag:283 name:284' \
+    '@live:278' \
+    '@live:278' \
+    '@live:278' \
+    '@live:278' \
+    'id:286 pinned:287 name:288' \
+    '@live:278' \
+    '@live:278' \
+    '@live:278' \
+    '@file:278' \
+    'id:291 prog:304 map:309 file:313 @file:292' \
+    '@live:292' \
+    'id:293 prog:294 map:299 file:303 @file:0' \
     '@live:0' \
-    'id:292 pinned:293 tag:294 name:295' \
+    'id:295 pinned:296 tag:297 name:298' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
-    'id:297 pinned:298 name:299' \
+    'id:300 pinned:301 name:302' \
     '@live:0' \
     '@live:0' \
     '@live:0' \
     '@file:0' \
-    'id:302 pinned:303 tag:304 name:305' \
-    '@live:289' \
-    '@live:289' \
-    '@live:289' \
-    '@live:289' \
-    'id:307 pinned:308 name:309' \
-    '@live:289' \
-    '@live:289' \
-    '@live:289' \
-    '@file:289'
+    'id:305 pinned:306 tag:307 name:308' \
+    '@live:292' \
+    '@live:292' \
+    '@live:292' \
+    '@live:292' \
+    'id:310 pinned:311 name:312' \
+    '@live:292' \
+    '@live:292' \
+    '@live:292' \
+    '@file:292'
 set -g __pybpftool_options \
     --json \
     --help \

@@ -16,16 +16,21 @@ __all__ = [
     "Btf",
     "BtfInfo",
     "KernelError",
+    "Link",
+    "LoadedObject",
     "Map",
     "MapInfo",
     "ProgInfo",
+    "Program",
     "PybpftoolError",
+    "Ran",
     "btf_of_file",
     "btf_of_id",
     "btfs",
     "decode",
     "encode",
     "kernel_btf",
+    "load",
     "maps",
     "open_map",
     "progs",
@@ -33,7 +38,20 @@ __all__ = [
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .api import Map, btfs, decode, encode, maps, open_map, progs
+    from .api import (
+        Link,
+        LoadedObject,
+        Map,
+        Program,
+        Ran,
+        btfs,
+        decode,
+        encode,
+        load,
+        maps,
+        open_map,
+        progs,
+    )
     from .btf.spec import Btf
     from .errors import BadData, KernelError, PybpftoolError
     from .kernel.handles import BtfInfo, MapInfo, ProgInfo

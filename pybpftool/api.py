@@ -11,7 +11,7 @@ from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, Values
 from contextlib import AbstractContextManager, nullcontext
 from operator import index
 from struct import pack, unpack
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 from .btf.decode import compile_reader
 from .btf.spec import Btf
@@ -22,9 +22,14 @@ from .errors import BadData as BadData
 from .errors import KernelError, PybpftoolError, during
 from .kernel import calls, handles
 from .kernel.handles import BtfInfo, MapInfo, ProgInfo
+from .kernel.syscall import Closing, Fd
 from .sources import btf_of_file as btf_of_file
 from .sources import btf_of_id as btf_of_id
 from .sources import kernel_btf as kernel_btf
+
+if TYPE_CHECKING:
+    from .loader.load import Loaded, LoadedProgram
+    from .loader.spec import MapSpec, ObjectSpec
 
 _MODES = {"any": calls.BPF_ANY, "noexist": calls.BPF_NOEXIST, "exist": calls.BPF_EXIST}
 _PORTION = 1024
@@ -369,3 +374,198 @@ class _Values(ValuesView[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return (value for _, value in self._map._pairs())
+
+
+# ------------------------------------------------------------------ object files
+
+
+def load(
+    path: str, *, kernel_btf: str | None = None, reuse: Mapping[str, Map] | None = None
+) -> LoadedObject:
+    """The programs and maps of an object file (clang's or gcc's, with CO-RE), in the kernel.
+
+    ``kernel_btf``: a file with the types to relocate against, if not the running kernel's own.
+    ``reuse``: open maps in the place of those of the file, by the names of ``LoadedObject.maps``.
+    BadData for what is wrong in the file, KernelError and other PybpftoolErrors, one sentence
+    with the program or map, for what the kernel has not or refuses; then nothing stays behind.
+    """
+    from .loader.load import load as load_object
+    from .loader.read import read_object
+
+    try:
+        spec = read_object(path)
+    except BadData as error:
+        raise BadData(f"{path}: {error.message}") from error
+    for program in spec.programs:
+        if program.kind is None:
+            raise BadData(
+                f"{path}: program '{program.name}': its section {program.section_name} says no type"
+            )
+    given = dict(reuse or {})
+    places = _places(spec)
+    unknown = sorted(given.keys() - places.keys())
+    if unknown:
+        raise PybpftoolError(f"{path}: there is no map '{unknown[0]}' to be replaced")
+    loaded = load_object(
+        spec,
+        kernel_btf=kernel_btf,
+        reused={places[name]: map for name, map in given.items()},
+    )
+    try:
+        made = LoadedObject(loaded, given)
+    except BaseException:
+        loaded.close()
+        raise
+    loaded.keep()
+    return made
+
+
+def _known_as(map: MapSpec) -> str:
+    """A map's name in the API: that of variables is the section's, whatever the file is called."""
+    return map.name if map.section == ".maps" or map.contents is None else map.section
+
+
+def _places(spec: ObjectSpec) -> dict[str, int]:
+    return {_known_as(map): index for index, map in enumerate(spec.maps)}
+
+
+class LoadedObject(Closing):
+    """What ``load`` put into the kernel.  Leaving the ``with`` block, or ``close``, closes it all.
+
+    ``programs``: by the names of their functions, without those of sections with a leading ``?``.
+    ``maps``: by their names; those of variables by their sections (``.bss``, ``.rodata``).
+    What is pinned or attached elsewhere by then goes on.
+    """
+
+    def __init__(self, loaded: Loaded, given: Mapping[str, Map]) -> None:
+        self._loaded = loaded
+        self.maps: Mapping[str, Map] = {
+            name: given[name] if name in given else Map(_handle(each.fd))
+            for each in loaded.maps
+            for name in [_known_as(each.spec)]
+        }
+        self.programs: Mapping[str, Program] = {
+            each.spec.name: Program(each) for each in loaded.programs if each.fd is not None
+        }
+
+    def close(self) -> None:
+        """Detach and close everything but the maps that were given; a second time does nothing."""
+        for program in self.programs.values():
+            program._detach()
+        self._loaded.close()
+
+    def __repr__(self) -> str:
+        return f"<{self._loaded.spec.path}: {', '.join(self.programs)}>"
+
+
+def _handle(fd: SupportsIndex) -> handles.Map:
+    assert isinstance(fd, Fd)
+    return handles.Map(fd)
+
+
+class Ran(NamedTuple):
+    """What a run of a program left: ``duration`` is the average of a run in ns."""
+
+    retval: int
+    data: bytes
+    context: bytes
+    duration: int
+
+
+class Program:
+    """A program of a ``LoadedObject``, open as long as that is.
+
+    ``name``: of its function; ``section``: what says where it attaches.
+    """
+
+    def __init__(self, loaded: LoadedProgram) -> None:
+        assert loaded.fd is not None
+        self._spec = loaded.spec
+        self._handle = handles.Prog(loaded.fd)
+        self._links: list[Link] = []
+        self.name = loaded.spec.name
+        self.section = loaded.spec.section_name
+
+    @property
+    def info(self) -> ProgInfo:
+        """What the kernel tells of it, asked once."""
+        return self._handle.info
+
+    def fileno(self) -> int:
+        """The number of the descriptor."""
+        return self._handle.fileno()
+
+    __index__ = fileno
+
+    def __repr__(self) -> str:
+        return f"<{self.info.type_name} program {self.info.id} {self.name!r}>"
+
+    def pin(self, path: str) -> None:
+        """Pin it in a bpf file system, so that it outlives this process."""
+        _pin(self._handle, path)
+
+    def attach(self) -> Link:
+        """Attach it to what its section names, until the link is closed.
+
+        PybpftoolError for a section that names nothing (``xdp``), or for probes.
+        """
+        from .loader.attach import attach
+
+        fd = attach(self._handle.fd, self._spec)
+        if fd is None:
+            raise PybpftoolError(
+                f"program '{self.name}': section {self.section} does not say what to attach to"
+            )
+        link = Link(fd)
+        self._links.append(link)
+        return link
+
+    def run(self, data: bytes = b"", *, context: bytes = b"", repeat: int = 1) -> Ran:
+        """Run it on a packet and a context, without attaching it; only some types can be.
+
+        ``context`` of the result: of a syscall program, which changes it; else empty.
+        """
+        changed = bytearray(context) if self.info.type_name == "syscall" else None
+        room = bytearray(max(2 * len(data), _ROOM)) if data else None
+        again = repeat if repeat > 1 else 0  # some types refuse to be told a number
+        with during(f"program '{self.name}': cannot be run"):
+            done = calls.prog_test_run(
+                self._handle, data or None, room, changed or context or None, None, again
+            )
+        left = bytes(room[: done.data_size_out]) if room else b""
+        return Ran(done.retval, left, bytes(changed or b""), done.duration)
+
+    def _detach(self) -> None:
+        for link in self._links:
+            link.close()
+
+
+_ROOM = 4096
+"""Bytes for the packet that a program leaves, which may have grown."""
+
+
+class Link(Closing):
+    """A program that is attached; closing the link detaches it, unless the link is pinned."""
+
+    def __init__(self, fd: Fd) -> None:
+        self._fd = fd
+
+    def fileno(self) -> int:
+        """The number of the descriptor."""
+        return self._fd.fileno()
+
+    __index__ = fileno
+
+    def pin(self, path: str) -> None:
+        """Pin it in a bpf file system, so that the program stays attached."""
+        _pin(self._fd, path)
+
+    def close(self) -> None:
+        """Close the descriptor; a second time does nothing."""
+        self._fd.close()
+
+
+def _pin(descriptor: SupportsIndex, path: str) -> None:
+    from .kernel.bpffs import pin
+
+    pin(descriptor, path)

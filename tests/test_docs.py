@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import pybpftool as pybpftool_module
 from pybpftool.kernel.handles import Map
 from tests.live.differences import DIFFERENCES
 from tests.support.need import need
@@ -82,6 +83,9 @@ def test_lines_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     text = (ROOT / page).read_text().replace("/sys/fs/bpf/", place)
     parts = re.findall(r"^    # (.*)\n((?:    [^#\n].*\n|\n(?=        ))*)", text, re.MULTILINE)
     assert len(parts) > 5
+    if any(line.startswith("clang ") for line, _ in parts):
+        need(shutil.which("clang"), "needs clang")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     try:
         for line, answer in parts:
             tool, *words = shlex.split(line)
@@ -92,21 +96,32 @@ def test_lines_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
             elif tool.startswith("examples/"):
                 subprocess.run([sys.executable, ROOT / tool, *words], check=True)
             elif tool != "pybpftool":
-                subprocess.run([tool, *words], check=True)
+                done = subprocess.run([tool, *words], capture_output=True, text=True)
+                assert (_same(done.stderr + done.stdout), done.returncode) == (_same(answer), 0)
             else:
                 ended = pybpftool(*words)
-                assert bool(ended.status) == answer.lstrip().startswith("Error:"), ended
+                fails = answer.lstrip().startswith("Error:") or " is NOT " in answer
+                assert bool(ended.status) == fails, ended
                 assert _same(ended.err + ended.out) == _same(answer)
     finally:
         for left in Path("/sys/fs/bpf").glob(f"{Path(place).name}*"):
-            left.unlink()
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def test_the_program_of_the_tutorial_is_the_example() -> None:
+    text = (ROOT / "docs/tutorial.md").read_text()
+    [shown] = re.findall(
+        r"^    #include \"vmlinux.h\"\n(?:    .*\n|\n(?=    ))+", text, re.MULTILINE
+    )
+    whole = (ROOT / "examples/tasks.bpf.c").read_text()
+    assert whole.endswith("\n\n" + re.sub("^    ", "", shown, flags=re.MULTILINE))
 
 
 def test_lines_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every ``>>>`` of docs/api.md, on a map of another name."""
     need(os.geteuid() == 0 and os.path.ismount("/sys/fs/bpf"), "needs root and /sys/fs/bpf")
     monkeypatch.chdir(ROOT)
-    text = (ROOT / "docs/api.md").read_text()
+    text = api_text(loading=False)
     place = f"/sys/fs/bpf/api_{os.getpid()}"
     argv = [sys.executable, "examples/typed_map.py", place]
     subprocess.run(argv, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -121,6 +136,34 @@ def test_lines_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not told, "".join(told)
     finally:
         Path(place).unlink(missing_ok=True)
+
+
+def api_text(*, loading: bool) -> str:
+    """The section on object files, which needs a compiler, or all the others."""
+    head, part, rest = (ROOT / "docs/api.md").read_text().partition("## Loading an object file\n")
+    assert part
+    part, mark, rest = rest.partition("\n## ")
+    return part if loading else head + mark + rest
+
+
+def test_lines_of_the_api_on_an_object_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    need(os.geteuid() == 0 and os.path.ismount("/sys/fs/bpf"), "needs root and /sys/fs/bpf")
+    need(shutil.which("clang"), "needs clang")
+    text = api_text(loading=True)
+    [command] = re.findall(r"^    # (clang .*)$", text, re.MULTILINE)
+    made = tmp_path / "packets.bpf.o"
+    subprocess.run(["bash", "-c", command.replace(made.name, str(made))], check=True, cwd=ROOT)
+    monkeypatch.chdir(tmp_path)
+    text = text.replace("/sys/fs/bpf/", f"/sys/fs/bpf/api_{os.getpid()}_")
+    known = {"pybpftool": pybpftool_module}  # imported further up on the page
+    lines = doctest.DocTestParser().get_doctest(text, known, "api.md", "docs/api.md", 0)
+    assert len(lines.examples) > 4
+    told: list[str] = []
+    doctest.DocTestRunner().run(lines, out=told.append)
+    assert not told, "".join(told)
+    assert not list(Path("/sys/fs/bpf").glob(f"api_{os.getpid()}_*"))
 
 
 def _same(text: str) -> str:

@@ -34,7 +34,7 @@ ROOMS = """
     entries     errors number command output btf kernel sources
     identity    errors command btf kernel insn sources
     probe       errors btf kernel insn sources
-    api         errors btf kernel sources entries
+    api         errors btf kernel sources loader entries
     places      errors number command kernel identity
     objects     errors number signals command output btf kernel insn sources entries probe \
                 loader identity places

@@ -161,7 +161,7 @@ def addresses(found: Iterable[Extern], btf: Btf) -> None:
     wanted = {
         each.spec.name: each
         for each in found
-        if each.spec.section == spec.KSYMS and _is_void(btf, each.spec)
+        if each.spec.section == spec.KSYMS and is_void(btf, each.spec)
     }
     if not wanted:
         return
@@ -180,7 +180,8 @@ def addresses(found: Iterable[Extern], btf: Btf) -> None:
             raise PybpftoolError(f"this kernel has no symbol {name}")
 
 
-def _is_void(btf: Btf, wanted: ExternSpec) -> bool:
+def is_void(btf: Btf, wanted: ExternSpec) -> bool:
+    """Whether an extern of .ksyms has no type, and is an address only."""
     if wanted.is_function:
         return False
     return btf.skip_modifiers(btf.target(wanted.type_id)) == 0
@@ -199,7 +200,7 @@ def typed(
     """
     for each in found:
         wanted = each.spec
-        if wanted.section != spec.KSYMS or _is_void(btf, wanted):
+        if wanted.section != spec.KSYMS or is_void(btf, wanted):
             continue
         kind, what = (types.FUNC, "function") if wanted.is_function else (types.VAR, "variable")
         name = essential(wanted.name) if wanted.is_function else wanted.name

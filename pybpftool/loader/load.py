@@ -240,7 +240,7 @@ class _Load:
         externs.typed(self.externs, found.btf, lambda: self.kernel.btf, self.kernel.modules)
         size = externs.place_values(self.externs, found.btf)
         if size:
-            contents = externs.values(self.externs, found.btf, size, _virtual)
+            contents = externs.values(self.externs, found.btf, size, virtual)
             found.maps.append(kconfig_map(found, contents))
             places = {
                 each.spec.name: each.offset
@@ -545,7 +545,7 @@ def _text(room: bytearray) -> str:
     return bytes(room).split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
-def _virtual(name: str) -> int | None:
+def virtual(name: str) -> int | None:
     """The numbers that are no configuration, but are asked for as if."""
     if name == "LINUX_KERNEL_VERSION":
         return externs.kernel_version()

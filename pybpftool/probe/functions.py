@@ -51,9 +51,15 @@ def helper_ids(full: bool) -> list[int]:
     ]
 
 
-def helpers(prober: Prober, prog_type: str, ids: list[int]) -> list[int]:
-    """Those of the helpers ``ids`` that programs of ``prog_type`` may call."""
-    fields = {} if prober.ifindex else numbers(tables.PROG_TYPES[prog_type].fields)
+def helpers(
+    prober: Prober, prog_type: str, ids: list[int], fields: dict[str, int] | None = None
+) -> list[int]:
+    """Those of the helpers ``ids`` that programs of ``prog_type`` may call.
+
+    ``fields``: by which they load, where these are not the usual ones.
+    """
+    if fields is None:
+        fields = {} if prober.ifindex else numbers(tables.PROG_TYPES[prog_type].fields)
     loader = _caller(prober, prog_type, fields)
     return [number for number in ids if _called(prober, loader, number, _no_helper(prober)).known]
 
@@ -69,6 +75,17 @@ def helper(prober: Prober, number: int, prog_types: list[str]) -> dict[str, Verd
         return _called(prober, loader, number, _no_helper(prober))
 
     return dict(zip(prog_types, side_by_side(ask, prog_types), strict=True))
+
+
+def refusal(prober: Prober, prog_type: str, fields: dict[str, int]) -> str:
+    """Why no program of ``prog_type`` loads by ``fields``, whatever its code; empty if some do."""
+    code = encode([asm.mov64_reg(0, 5), asm.exit_()])  # nothing is in r5: the verifier stops there
+    result, log = Loader(PROG_TYPES.index(prog_type), code, fields).offer()
+    if result >= 0 or b"!read_ok" in log or (prober.judge(result).why and result != -errno.EPERM):
+        return ""
+    lines = [line for line in log.decode("utf-8", "replace").split("\n") if line.strip()]
+    said = [line for line in lines if not line.startswith(("processed ", "verification "))]
+    return said[-1].strip() if said else os.strerror(-result)
 
 
 def _no_helper(prober: Prober) -> tuple[bytes, ...]:
@@ -157,18 +174,24 @@ def target(prober: Prober, prog_type: str) -> dict[str, int] | Verdict:
 
 
 def kfuncs(
-    prober: Prober, ids: list[int], module: Fd | None, prog_types: list[str]
+    prober: Prober,
+    ids: list[int],
+    module: Fd | None,
+    prog_types: list[str],
+    fields: dict[str, int] | None = None,
 ) -> dict[str, list[Verdict]]:
     """Program type -> for each kernel function of the BTF ``ids``, whether it may be called.
 
-    ``module``: the BTF of the module they are in, None for the kernel itself.
+    ``module``: the BTF of the module they are in, None for the kernel itself.  ``fields``: by which
+    the programs load, where these are not the usual ones.
     """
+    given = fields
     array = ffi.new("u32[2]", [0, module.fileno() if module else 0])
     function = asm.call_kernel(0)
     function.off = 1 if module else 0  # the place of the module's BTF in fd_array
 
     def ask(prog_type: str) -> list[Verdict]:
-        fields = target(prober, prog_type)
+        fields = target(prober, prog_type) if given is None else given
         if isinstance(fields, Verdict):
             return [fields] * len(ids)
         if module:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ...command import HELP, IGNORE, NEEDS, WHAT, Command, Object, Place
 from ...errors import PybpftoolError, errno_status
 from ...places import FILE, MAP, PROG, read_number, read_word
-from . import attaching, dumping, listing, loading, profiling, running, top, tracing
+from . import attaching, checking, dumping, listing, loading, profiling, running, top, tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,6 +126,12 @@ OBJECT = Object(
             wrong=NEEDS,
             extra="expected no more arguments, 'type', 'map', 'offload_dev', 'xdpmeta_dev', "
             "'pinmaps', 'autoattach', or 'kernel_btf', got: '{}'?".format,
+        ),
+        Command(
+            "check OBJ [btf FILE] [features FILE]",
+            checking.check,
+            (Place("OBJ", read_word), Place("FILE", read_word)),
+            words=1,
         ),
         Command(
             "attach PROG ATTACH_TYPE [MAP]",

@@ -1,0 +1,412 @@
+"""Whether the programs of an object would load on a kernel, told without loading anything.
+
+What a kernel has is asked of its types (the enums of helpers, programs, maps and attach types among
+them) and of ``Facts``.  Whether the verifier takes a program for safe, nobody is asked.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from ..btf import types
+from ..errors import KernelError, PybpftoolError
+from ..insn.code import CALL, JMP, SLOT, registers
+from ..kernel.words import HELPERS, MAP_TYPES, PROG_TYPES, word
+from . import externs, spec
+from .core import POISON, Core, essential, poison
+from .explain import source_at
+from .externs import Extern
+from .link import link
+from .load import virtual
+from .reach import PRESENT, reached
+from .struct_ops import lay
+from .target import attach_target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ..btf.spec import Btf
+    from .link import Linked
+    from .load import Kernel
+    from .reach import Value
+    from .spec import MapSpec, ObjectSpec, ProgramSpec
+
+    Record = dict[str, Any]
+    Target = tuple[int, int] | None
+    """What a program attaches to: id of a module's BTF object (0: the kernel's) and of the type."""
+
+_STRUCT_OPS_MAP = 26
+_EXT = 28
+_KCONFIG = -1
+"""Stands for the index of the map of the kernel's configuration."""
+
+
+class Facts:
+    """What is known of a kernel beside its types; this one knows nothing.
+
+    What is not known counts as there.  ``here``: whether it is the running kernel.
+    """
+
+    here = False
+
+    def map_type(self, number: int) -> bool:
+        """Whether there are maps of a type (enum bpf_map_type)."""
+        return True
+
+    def program(self, program: ProgramSpec, target: Target) -> str:
+        """Why no program of that type loads for that target, whatever its code; else empty."""
+        return ""
+
+    def helper(self, program: ProgramSpec, target: Target, number: int) -> bool:
+        """Whether such a program may call a helper (enum bpf_func_id)."""
+        return True
+
+    def kfunc(self, program: ProgramSpec, target: Target, module: int, type_id: int) -> bool:
+        """Whether such a program may call a kernel function; module and type id as in a target."""
+        return True
+
+
+class KernelOfFile:
+    """The types of a kernel that is known by the BTF of its file alone; see ``load.Kernel``."""
+
+    def __init__(self, btf: Btf) -> None:
+        self.btf = btf
+
+    def modules(self) -> Iterator[tuple[int, Btf]]:
+        """None are known."""
+        return iter(())
+
+    def targets(self) -> Iterator[Btf]:
+        """Where CO-RE looks for types."""
+        yield self.btf
+
+
+def check(found: ObjectSpec, kernel: Kernel | KernelOfFile, facts: Facts) -> Record:
+    """Whether an object would load: object, loads, problems, programs.
+
+    ``loads`` is true, false, or None where it depends on what the verifier makes of it.
+    ``programs``: name, section, type, autoload, loads and problems of each; the other ``problems``
+    are those of the object that no program has a part in.  A problem: kind, name, reason, where
+    there is one insn (a slot of the whole program) and source, and ``certain``: whether it is met
+    for sure, and not only if an instruction is reached.
+    """
+    return _Check(found, kernel, facts).run()
+
+
+class _Check:
+    def __init__(self, found: ObjectSpec, kernel: Kernel | KernelOfFile, facts: Facts) -> None:
+        self.found = found
+        self.kernel = kernel
+        self.facts = facts
+        self.externs = [Extern(each) for each in found.externs]
+        self.of_maps: dict[int, Record] = {}
+        self.of_externs: dict[int, Record] = {}
+        self.operations: dict[str, tuple[tuple[int, int], int]] = {}
+        self.unwanted: set[str] = set()
+        self.contents: dict[int, bytes | None] = {}
+        self.enums: dict[str, set[int]] = {}
+        self.core: Core | None = None
+
+    def run(self) -> Record:
+        """All of it."""
+        self._maps()
+        self._externs()
+        programs = [self._program(each) for each in self.found.programs]
+        told = [problem for program in programs for problem in program["problems"]]
+        problems = [
+            problem
+            for problem in (*self.of_maps.values(), *self.of_externs.values())
+            if not any(problem is each for each in told)
+        ]
+        wanted = [each["loads"] for each in programs if each["autoload"]]
+        return {
+            "object": self.found.path,
+            "loads": _worst([_loads(problems), *wanted]),
+            "problems": problems,
+            "programs": programs,
+        }
+
+    def _enum(self, name: str) -> set[int]:
+        """The numbers that one of the kernel's enums has; empty where it is not known."""
+        if name not in self.enums:
+            try:
+                id = self.kernel.btf.find(name, types.ENUM)
+                found = self.kernel.btf.type(id) if id is not None else None
+            except PybpftoolError:
+                found = None
+            values = found.values if isinstance(found, types.Enum) else ()
+            self.enums[name] = {each.val for each in values if not each.name.startswith("__")}
+        return self.enums[name]
+
+    # -------------------------------------------------------------- the object
+
+    def _maps(self) -> None:
+        known = self._enum("bpf_map_type")
+        for index, map in enumerate(self.found.maps):
+            if map.section.startswith("?"):  # of operations, which are made only on demand
+                self.unwanted |= {*self.found.operations.get(map.name, {}).values()}
+                continue
+            label = word(MAP_TYPES, map.type) or str(map.type)
+            if (known and map.type not in known) or not self.facts.map_type(map.type):
+                reason = f"map '{map.name}': this kernel has no maps of type {label}"
+                self.of_maps[index] = _problem("map_type", map.name, reason)
+            elif map.type == _STRUCT_OPS_MAP:
+                reason = self._operations(map)
+                if reason:
+                    self.of_maps[index] = _problem("struct_ops", map.name, reason)
+            if map.frozen and map.contents is not None:
+                self.contents[index] = map.contents
+
+    def _operations(self, map: MapSpec) -> str:
+        """Learn what the programs of a struct of functions are for; or why they are for nothing."""
+        btf = self.found.btf
+        assert btf is not None
+        programs = self.found.operations.get(map.name, {})
+        try:
+            module, kernel = self._home(btf.name_of(map.value_type_id))
+            type_id, data = map.value_type_id, map.contents or b""
+            laid = lay(btf, type_id, data, programs, kernel, name=map.name)
+        except PybpftoolError as error:
+            return error.message
+        for each in laid.callbacks:
+            self.operations[each.program] = (module, laid.type_id), each.index
+        return ""
+
+    def _home(self, name: str) -> tuple[int, Btf]:
+        """The module (0: none) and the BTF that have a struct of functions, or the kernel's own."""
+        value = "bpf_struct_ops_" + essential(name)
+        if self.kernel.btf.find(value, types.STRUCT) is None:
+            for id, btf in self.kernel.modules():
+                if btf.find(value, types.STRUCT) is not None:
+                    return id, btf
+        return 0, self.kernel.btf
+
+    def _externs(self) -> None:
+        btf = self.found.btf
+        if btf is None:
+            return
+        if self.facts.here:
+            self._addresses(btf)
+        for index, each in enumerate(self.externs):
+            if each.spec.section == spec.KCONFIG:
+                self._configured(index, btf)
+            elif not externs.is_void(btf, each.spec):
+                try:
+                    externs.typed([each], btf, lambda: self.kernel.btf, self.kernel.modules)
+                except PybpftoolError as error:
+                    kind = "kfunc" if each.spec.is_function else "ksym"
+                    self.of_externs[index] = _problem(kind, each.spec.name, error.message)
+        size = externs.place_values(self.externs, btf)
+        if size and self.facts.here and not self.of_externs:
+            self.contents[_KCONFIG] = externs.values(self.externs, btf, size, virtual)
+        elif size:
+            self.contents[_KCONFIG] = None
+
+    def _addresses(self, btf: Btf) -> None:
+        try:
+            externs.addresses(self.externs, btf)
+            return
+        except KernelError as error:
+            why = error.message
+        except PybpftoolError:
+            why = ""
+        for index, each in enumerate(self.externs):
+            wanted = each.spec
+            void = wanted.section == spec.KSYMS and externs.is_void(btf, wanted)
+            if void and not each.address and not wanted.weak:
+                reason = why or f"this kernel has no symbol {wanted.name}"
+                self.of_externs[index] = _problem("ksym", wanted.name, reason)
+
+    def _configured(self, index: int, btf: Btf) -> None:
+        if not self.facts.here:
+            return
+        each = self.externs[index]
+        alone = [Extern(each.spec)]
+        try:
+            externs.values(alone, btf, externs.place_values(alone, btf), virtual)
+        except PybpftoolError as error:
+            self.of_externs[index] = _problem("kconfig", each.spec.name, error.message)
+
+    # -------------------------------------------------------------- a program
+
+    def _program(self, program: ProgramSpec) -> Record:
+        problems = [*self._problems(program)]
+        return {
+            "name": program.name,
+            "section": program.section,
+            "type": word(PROG_TYPES, program.prog_type) if program.kind else None,
+            "autoload": program.autoload and program.name not in self.unwanted - {*self.operations},
+            "loads": _loads(problems),
+            "problems": problems,
+        }
+
+    def _problems(self, program: ProgramSpec) -> Iterator[Record]:
+        if program.kind is None:
+            reason = f"section {program.section_name} says no type of programs"
+            yield _problem("section", program.section_name, reason)
+            return
+        try:
+            linked = link(self.found, program)
+        except PybpftoolError as error:
+            yield _problem("section", program.section_name, error.message)
+            return
+        yield from self._wanted(linked)
+        target: Target = None
+        refusals = [*self._refused(program)]
+        if not refusals:
+            target, refusals = self._target(program)
+        if not refusals:
+            refusals = [
+                _problem("prog_type", word(PROG_TYPES, program.prog_type) or "", reason)
+                for reason in [self.facts.program(program, target)]
+                if reason
+            ]
+        yield from refusals
+        poisoned: dict[int, Record] = {}
+        for slot, relo in linked.core_relos:
+            if self.core is None:
+                assert self.found.btf is not None
+                self.core = Core(self.found.btf, self.kernel.targets)
+            try:
+                why = self.core.relocate(linked.code, slot, relo)
+            except PybpftoolError as error:
+                yield self._at(linked, slot, "core", relo.access, error.message)
+                continue
+            if why is not None:
+                poisoned[slot] = self._at(linked, slot, "core", why.partition(": ")[0], why)
+        values = self._values(linked, poisoned)
+        alone = {base for base, function in linked.functions[1:] if not function.hidden}
+        there = reached(linked.code, values, self.contents, alone)
+        found = {**poisoned}
+        for slot in sorted(there):
+            called = None if refusals else self._called(program, target, linked, slot)
+            if called is not None:
+                found.setdefault(slot, called)
+        for slot in sorted(found.keys() & there.keys()):
+            yield {**found[slot], "certain": there[slot]}
+
+    def _wanted(self, linked: Linked) -> Iterator[Record]:
+        """What is missing of the maps and the things of the kernel that the program refers to."""
+        seen: set[int] = set()
+        for _, reference in linked.references:
+            of = self.of_maps if reference.kind in (spec.MAP, spec.DATA) else self.of_externs
+            problem = of.get(reference.index)
+            if problem is not None and id(problem) not in seen:
+                seen.add(id(problem))
+                yield problem
+
+    def _refused(self, program: ProgramSpec) -> Iterator[Record]:
+        """What the kernel's enums say against a program."""
+        label = word(PROG_TYPES, program.prog_type) or str(program.prog_type)
+        known = self._enum("bpf_prog_type")
+        if known and program.prog_type not in known:
+            yield _problem("prog_type", label, f"this kernel has no programs of type {label}")
+            return
+        known = self._enum("bpf_attach_type")
+        kind = program.kind
+        if known and kind is not None and not kind.optional and program.attach_type not in known:
+            reason = f"this kernel attaches no programs of section {program.section_name}"
+            yield _problem("attach_type", program.section_name, reason)
+
+    def _target(self, program: ProgramSpec) -> tuple[Target, list[Record]]:
+        if program.name in self.operations:
+            target, program.attach_type = self.operations[program.name]
+            return target, []
+        if program.kind is None or not program.kind.has_target:
+            return None, []
+        reason = ""
+        if program.prog_type == _EXT:
+            reason = "it replaces a function of a program, and nothing says which"
+        elif not program.target:
+            reason = f"section {program.section_name} does not say what to attach to"
+        else:
+            try:
+                kernel = self.kernel
+                found = attach_target(
+                    program.attach_type, program.target, kernel.btf, kernel.modules()
+                )
+                return found, []
+            except PybpftoolError as error:
+                reason = error.message
+        return None, [_problem("attach_target", program.target, reason)]
+
+    # -------------------------------------------------------------- its code
+
+    def _values(self, linked: Linked, poisoned: dict[int, Record]) -> dict[int, Value]:
+        """What 64-bit immediates stand for; calls of missing functions become poison."""
+        found: dict[int, Value] = {}
+        for slot, reference in linked.references:
+            index = reference.index
+            if reference.kind == spec.DATA and index in self.contents:
+                found[slot] = index, reference.offset
+            elif reference.kind in (spec.MAP, spec.DATA):
+                found[slot] = PRESENT
+            elif reference.kind == spec.EXTERN_CALL:
+                to = self.externs[index]
+                if not to.type_id and index not in self.of_externs:
+                    poison(linked.code, slot)
+                    reason = f"this kernel offers no function {to.spec.name} to programs"
+                    poisoned[slot] = self._at(linked, slot, "kfunc", to.spec.name, reason)
+            else:
+                to = self.externs[index]
+                if to.spec.section == spec.KCONFIG:
+                    found[slot] = _KCONFIG, to.offset
+                elif to.type_id or to.address:
+                    found[slot] = PRESENT
+                else:
+                    void = self.found.btf is not None and externs.is_void(self.found.btf, to.spec)
+                    found[slot] = 0 if self.facts.here or not void else None
+        return found
+
+    def _called(
+        self, program: ProgramSpec, target: Target, linked: Linked, slot: int
+    ) -> Record | None:
+        """What is wrong with what an instruction calls."""
+        op, register, _, imm = struct.unpack_from("=BBhi", linked.code, slot * SLOT)
+        source = registers(register)[1]
+        if op != JMP | CALL:
+            return None
+        if source == 0 and imm != POISON:
+            name = f"bpf_{HELPERS[imm]}" if 0 < imm < len(HELPERS) else f"number {imm}"
+            known = self._enum("bpf_func_id")
+            if known and imm not in known:
+                reason = f"this kernel has no helper {name}"
+            elif not self.facts.helper(program, target, imm):
+                reason = f"programs like this may not call {name} here"
+            else:
+                return None
+            return self._at(linked, slot, "helper", name, reason)
+        for at, reference in linked.references:
+            if at == slot and reference.kind == spec.EXTERN_CALL:
+                to = self.externs[reference.index]
+                if to.type_id and not self.facts.kfunc(program, target, to.btf, to.type_id):
+                    reason = f"programs like this may not call {to.spec.name} here"
+                    return self._at(linked, slot, "kfunc", to.spec.name, reason)
+        return None
+
+    def _at(self, linked: Linked, slot: int, kind: str, name: str, reason: str) -> Record:
+        problem = _problem(kind, name, reason)
+        del problem["certain"]
+        problem["insn"] = slot
+        btf = self.found.btf
+        source = source_at(linked.line_info, btf, slot) if btf and linked.line_info else None  # type: ignore[arg-type]  # rows of four numbers
+        if source:
+            problem["source"] = source
+        problem["certain"] = True
+        return problem
+
+
+def _problem(kind: str, name: str, reason: str) -> Record:
+    return {"kind": kind, "name": name, "reason": reason, "certain": True}
+
+
+def _loads(problems: list[Record]) -> bool | None:
+    return _worst([False if each["certain"] else None for each in problems])
+
+
+def _worst(verdicts: list[bool | None]) -> bool | None:
+    if False in verdicts:
+        return False
+    return None if None in verdicts else True

@@ -1,0 +1,136 @@
+"""What a kernel has, for ``prog check``: the running one is asked, or a saved probe read."""
+
+from __future__ import annotations
+
+from ...errors import BadData, during
+from ...kernel.words import HELPERS, MAP_TYPES, PROG_TYPES, word
+from ...loader import features
+from ...loader.check import Facts
+from ...probe.tables import BY_BTF, NOISY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...command import Record
+    from ...kernel.syscall import Fd
+    from ...loader.check import Target
+    from ...loader.spec import ProgramSpec
+
+_STRUCT_OPS = "struct_ops"
+_BY_ATTACH_TYPE = ("cgroup_sock", "cgroup_sock_addr", "cgroup_sockopt", "sk_lookup")
+"""Types whose helpers differ by attach type, of which a saved probe tells one alone."""
+
+_LARGEST = 16 << 20
+"""Bytes of a saved probe that are read; a true one has some 100 KiB."""
+
+
+class Running(Facts):
+    """The running kernel; only what an object needs is asked for, and that once."""
+
+    here = True
+
+    def __init__(self) -> None:
+        from ...probe.run import Prober
+
+        self._prober = Prober()
+        self._modules: dict[int, Fd] = {}
+        self._answers: dict[object, bool] = {}
+
+    def map_type(self, number: int) -> bool:
+        name = word(MAP_TYPES, number)
+        if name is None or name == "unspec":
+            return False
+        if number not in self._answers:
+            self._answers[number] = bool(self._prober.map_type(name).known)
+        return self._answers[number]
+
+    def program(self, program: ProgramSpec, target: Target) -> str:
+        from ...probe import functions
+
+        name = PROG_TYPES[program.prog_type]
+        if name == _STRUCT_OPS and target is None:  # it is in no struct, so nothing says for what
+            return ""
+        return functions.refusal(self._prober, name, self._fields(program, target))
+
+    def helper(self, program: ProgramSpec, target: Target, number: int) -> bool:
+        from ...probe import functions
+
+        if not 0 < number < len(HELPERS) or HELPERS[number] in NOISY:
+            return True
+        key = (program.prog_type, program.attach_type, _flags(program), target, number)
+        if key not in self._answers:
+            name, fields = PROG_TYPES[program.prog_type], self._fields(program, target)
+            allowed = functions.helpers(self._prober, name, [number], fields)
+            self._answers[key] = bool(allowed)
+        return self._answers[key]
+
+    def kfunc(self, program: ProgramSpec, target: Target, module: int, type_id: int) -> bool:
+        from ...probe import functions
+
+        name, fields = PROG_TYPES[program.prog_type], self._fields(program, target)
+        fd = self._module(module) if module else None
+        found = functions.kfuncs(self._prober, [type_id], fd, [name], fields)
+        return found[name][0].known is not False
+
+    def _fields(self, program: ProgramSpec, target: Target) -> dict[str, int]:
+        attach_type = program.attach_type
+        if program.kind is not None and program.kind.optional:
+            attach_type *= features.knows("expected_attach_type")
+        fields = {"expected_attach_type": attach_type, "prog_flags": _flags(program)}
+        if target is not None:
+            module, fields["attach_btf_id"] = target
+            if module:
+                fields["attach_btf_obj_fd"] = self._module(module).fileno()
+        return fields
+
+    def _module(self, id: int) -> Fd:
+        from ...kernel.calls import btf_fd_by_id
+
+        if id not in self._modules:
+            self._modules[id] = btf_fd_by_id(id)
+        return self._modules[id]
+
+
+def _flags(program: ProgramSpec) -> int:
+    return program.flags | (program.kind.flags if program.kind is not None else 0)
+
+
+class Saved(Facts):
+    """A kernel of which there is a document that ``feature probe -j`` wrote."""
+
+    def __init__(self, document: Record) -> None:
+        self._document = document
+
+    def map_type(self, number: int) -> bool:
+        return self._said("map_types", f"have_{word(MAP_TYPES, number)}_map_type") is not False
+
+    def program(self, program: ProgramSpec, target: Target) -> str:
+        name = word(PROG_TYPES, program.prog_type)
+        known = self._said("program_types", f"have_{name}_prog_type")
+        return f"this kernel has no programs of type {name}" if known is False else ""
+
+    def helper(self, program: ProgramSpec, target: Target, number: int) -> bool:
+        name = word(PROG_TYPES, program.prog_type)
+        helper = word(HELPERS, number)
+        allowed = self._said("helpers", f"{name}_available_helpers")
+        if not isinstance(allowed, list) or not allowed or helper is None or helper in NOISY:
+            return True
+        return name in (*BY_BTF, *_BY_ATTACH_TYPE) or f"bpf_{helper}" in allowed
+
+    def _said(self, section: str, key: str) -> object:
+        return self._document.get(section, {}).get(key)
+
+
+def saved(path: str) -> Saved:
+    """The facts of a file that ``feature probe -j`` wrote; BadData for any other."""
+    import json
+
+    try:
+        with during(path), open(path, "rb") as file:
+            document = json.loads(file.read(_LARGEST))
+    except (ValueError, RecursionError) as error:
+        raise BadData(f"{path}: no JSON document") from error
+    sections = document.values() if isinstance(document, dict) else [None]
+    known = isinstance(document, dict) and "program_types" in document
+    if not known or not all(isinstance(section, dict) for section in sections):
+        raise BadData(f"{path}: not written by 'feature probe -j'")
+    return Saved(document)
