@@ -423,14 +423,15 @@ class Btf:
             if kind == types.FUNC:
                 self._expect(id, others, types.FUNC_PROTO)
             elif kind == types.DATASEC:
-                self._expect(id, others, types.VAR)
+                # the functions that a program wants of the kernel stand in one too
+                self._expect(id, others, types.VAR, types.FUNC)
         for id in range(self.own_start, most):
             self._follow(id, deep)
 
-    def _expect(self, id: int, others: Sequence[int], kind: int) -> None:
+    def _expect(self, id: int, others: Sequence[int], *kinds: int) -> None:
         for other in others:
-            if self.kinds[other] != kind:
-                what = f"refers to [{other}], which is no {types.KIND_NAMES[kind]}"
+            if self.kinds[other] not in kinds:
+                what = f"refers to [{other}], which is no {types.KIND_NAMES[kinds[0]]}"
                 raise self.bad(id, what)
 
     def _follow(self, id: int, deep: bytearray) -> None:

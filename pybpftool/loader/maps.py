@@ -111,7 +111,8 @@ def fill(wanted: MapSpec, fd: Fd) -> None:
     if wanted.contents is None or wanted.type == STRUCT_OPS:
         return
     with during(f"map '{wanted.name}': its contents"):
-        calls.map_update(fd, bytes(4), wanted.contents)
+        if wanted.contents:
+            calls.map_update(fd, bytes(4), wanted.contents)
         if wanted.frozen:
             calls.map_freeze(fd)
 
