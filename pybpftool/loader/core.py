@@ -15,9 +15,12 @@ from ..insn.code import ALU, ALU64, CALL, DW, JMP, LD, LDX, ST, STX, WIDE, B, H,
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeAlias
 
     from ..btf.spec import Btf
     from .ext import CoreRelo
+
+    _Answer: TypeAlias = "tuple[_Value, tuple[Btf | None, _Value]]"
 
 BYTE_OFFSET, BYTE_SIZE, FIELD_EXISTS, SIGNED, LSHIFT, RSHIFT = range(6)
 ID_LOCAL, ID_TARGET, TYPE_EXISTS, TYPE_SIZE, ENUMVAL_EXISTS, ENUMVAL, TYPE_MATCHES = range(6, 13)
@@ -30,7 +33,7 @@ _ENUMS = (types.ENUM, types.ENUM64)
 _COMPOSITES = (types.STRUCT, types.UNION)
 _LONGEST = 64  # indices in an access, and in what it becomes
 _DEPTH = 32
-_STEPS = 100_000  # comparisons of one pair of types, which may branch at every member
+_STEPS = 1_000_000  # comparisons of types for one object, which may branch at every member
 _INSN = "=BBhi"
 _WIDTHS = {1: B, 2: H, 4: W, 8: DW}
 _BYTES = {code: size for size, code in _WIDTHS.items()}
@@ -81,6 +84,8 @@ class Core:
         self._more: Iterator[Btf] = iter(())
         self._candidates: dict[tuple[str, int], list[tuple[Btf, int]]] = {}
         self._flavours: dict[int, list[tuple[str, str]]] = {}
+        self._answers: dict[tuple[int, str, int], _Answer] = {}
+        self._budget = iter(range(_STEPS))
 
     def relocate(self, code: bytearray, slot: int, relo: CoreRelo) -> str | None:
         """Patch the instruction in ``slot`` of ``code``; None, or why there is no answer.
@@ -91,7 +96,7 @@ class Core:
         if not 0 <= slot < len(code) // 8:
             raise BadData(f"CO-RE relocation of instruction {slot}, where none is")
         try:
-            local, target = self._resolve(relo)
+            local, target = self._answer(relo)
             _patch(code, slot, relo.kind, local, target, self._local)
         except _Poison as error:
             poison(code, slot)
@@ -100,7 +105,14 @@ class Core:
             raise BadData(f"instruction {slot}: {error}") from error
         return None
 
-    def _resolve(self, relo: CoreRelo) -> tuple[_Value, tuple[Btf | None, _Value]]:
+    def _answer(self, relo: CoreRelo) -> _Answer:
+        """What ``_resolve`` says, asked once: code comes back to the same field again and again."""
+        key = relo.type_id, relo.access, relo.kind
+        if key not in self._answers:
+            self._answers[key] = self._resolve(relo)
+        return self._answers[key]
+
+    def _resolve(self, relo: CoreRelo) -> _Answer:
         btf, kind = self._local, relo.kind
         if not BYTE_OFFSET <= kind <= TYPE_MATCHES:
             raise BadData(f"CO-RE relocation of unknown kind {kind}")
@@ -190,7 +202,7 @@ class Core:
                     if essential(each.name) == wanted:
                         return [_Step(under, index, each.name)], 0
             return None
-        pair = _Pair(self._local, btf)
+        pair = _Pair(self._local, btf, self._budget)
         if relo.kind == TYPE_MATCHES:
             return ([], 0) if pair.match(relo.type_id, id, False, _DEPTH) else None
         if relo.kind > RSHIFT:
@@ -331,14 +343,13 @@ def _member(btf: Btf, id: int, name: str, depth: int) -> tuple[types.Member, _St
 class _Pair:
     """Whether types of an object and of a target go together; local ids come first."""
 
-    def __init__(self, local: Btf, target: Btf) -> None:
+    def __init__(self, local: Btf, target: Btf, budget: Iterator[int] | None = None) -> None:
         self._btfs = local, target
-        self._left = _STEPS
+        self._budget = budget or iter(range(_STEPS))
 
     def _under(self, one: int, two: int) -> tuple[types.Type, types.Type]:
-        self._left -= 1
         local, target = self._btfs
-        if self._left < 0:
+        if next(self._budget, None) is None:
             raise BadData("types are too large to be compared")
         return (
             local.type(local.skip_modifiers(one, typedefs=True)),
@@ -404,11 +415,13 @@ class _Pair:
                     and all(essential(each.name) in there for each in a.values)
                 )
             if isinstance(a, types.Composite) and isinstance(b, types.Composite):
+                named: dict[str, list[int]] = {}
+                for n in b.members:
+                    named.setdefault(essential(n.name), []).append(n.type_id)
                 return len(a.members) <= len(b.members) and all(
                     any(
-                        _same_name(m.name, n.name)
-                        and self.match(m.type_id, n.type_id, pointed, level - 1)
-                        for n in b.members
+                        self.match(m.type_id, other, pointed, level - 1)
+                        for other in named.get(essential(m.name), ())
                     )
                     for m in a.members
                 )

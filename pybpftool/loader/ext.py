@@ -41,7 +41,7 @@ class CoreRelo:
 
 
 class Ext:
-    """The contents, in the order of the file, by name of the ELF section they speak of."""
+    """The contents by name of the ELF section they speak of, each list by slots ascending."""
 
     __slots__ = ("core_relos", "func_info", "line_info")
 
@@ -74,6 +74,12 @@ def read_ext(data: bytes, btf: Btf) -> Ext:
         for section, slot, (type_id, access, kind) in _records(data, mark, header, 24, 3, btf):
             relo = CoreRelo(slot, type_id, btf.text[access], kind)
             ext.core_relos.setdefault(section, []).append(relo)
+    for functions in ext.func_info.values():
+        functions.sort(key=lambda row: row[0])
+    for lines in ext.line_info.values():
+        lines.sort(key=lambda row: row[0])
+    for relos in ext.core_relos.values():
+        relos.sort(key=lambda relo: relo.slot)
     return ext
 
 

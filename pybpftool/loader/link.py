@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .spec import FunctionSpec, ObjectSpec, ProgramSpec, Reference
 
 _CALL = JMP | CALL
+_MOST = 1_000_000
+"""Instructions of a program that any kernel takes."""
 
 
 class Linked:
@@ -53,6 +55,8 @@ def link(found: ObjectSpec, program: ProgramSpec) -> Linked:
 
     def append(function: FunctionSpec) -> Iterator[tuple[int, int, bool]]:
         base = len(linked.code) // SLOT
+        if base + len(function.code) // SLOT > _MOST:
+            raise BadData(f"program '{program.name}' has more than {_MOST} instructions")
         linked.code += function.code
         linked.functions.append((base, function))
         return _calls(found, function, base)
@@ -114,15 +118,20 @@ def _add_rest(found: ObjectSpec, linked: Linked) -> None:
     whole = True
     for base, function in linked.functions:
         move = base - function.slot
-        for slot, reference in found.references.get(function.section, {}).items():
-            inside = function.slot <= slot < function.end
-            if inside and reference.kind not in (spec.CALL, spec.ADDRESS):
-                linked.references.append((slot + move, reference))
+        references = found.references.get(function.section, {})
+        for slot in range(function.slot, function.end) if references else ():
+            reference = references.get(slot)
+            if reference is None or reference.kind in (spec.CALL, spec.ADDRESS):
+                continue
+            if linked.code[(slot + move) * SLOT] == WIDE and slot + 1 == function.end:
+                raise BadData(f"'{function.name}' ends with half an instruction")
+            linked.references.append((slot + move, reference))
         if found.ext is None:
             continue
-        for relo in found.ext.core_relos.get(function.section, ()):
-            if function.slot <= relo.slot < function.end:
-                linked.core_relos.append((relo.slot + move, relo))
+        relos = found.ext.core_relos.get(function.section, [])
+        first = bisect_left(relos, function.slot, key=lambda each: each.slot)
+        last = bisect_left(relos, function.end, key=lambda each: each.slot)
+        linked.core_relos += [(each.slot + move, each) for each in relos[first:last]]
         names = _rows(found.ext.func_info.get(function.section, ()), function, move)
         whole = whole and bool(names)
         linked.func_info += names

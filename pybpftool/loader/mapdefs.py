@@ -44,7 +44,7 @@ def user_maps(btf: Btf, offsets: dict[str, int], *, relaxed: bool = False) -> It
         if not isinstance(variable, types.Var):
             raise BadData(f"{btf.label}: section .maps holds [{each.type_id}], which is no VAR")
         if variable.name not in offsets:
-            raise BadData(f"map '{variable.name}': there is no such symbol in section .maps")
+            raise BadData(f"map {variable.name!a}: there is no such symbol in section .maps")
         found = _definition(btf, variable.name, variable.type_id, relaxed=relaxed)
         found.offset = offsets[variable.name]
         yield found
@@ -58,6 +58,8 @@ def _definition(
         raise BadData(f"map '{name}': its definition is no struct")
     found = MapSpec(name, ".maps")
     for member in struct.members:
+        if not member.name.isprintable():
+            raise BadData(f"map '{name}': a member whose name is no text")
         label = f"map '{name}': {member.name or 'a member without a name'}"
         if member.name in _NUMBERS:
             setattr(found, _NUMBERS[member.name], _number(btf, member.type_id, label))

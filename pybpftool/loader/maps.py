@@ -120,7 +120,8 @@ def fill(wanted: MapSpec, fd: Fd, knows: Callable[[str], bool]) -> None:
     if wanted.contents is None or wanted.type == STRUCT_OPS:
         return
     with during(f"map '{wanted.name}': its contents"):
-        calls.map_update(fd, bytes(4), wanted.contents)
+        if wanted.contents:
+            calls.map_update(fd, bytes(4), wanted.contents)
         if wanted.frozen:
             calls.map_freeze(fd)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+from bisect import bisect_right
 
 from ..btf import types
 from ..btf.reader import read_btf
@@ -53,9 +54,10 @@ def read_object(path: str, *, relaxed_maps: bool = False) -> ObjectSpec:
     externs = dict(_externs(file, found))
     found.externs = list(externs.values())
     places = {index: place for place, index in enumerate(externs)}
+    maps = _places(found)
     for section in file.sections:
         if section.is_code:
-            found.references[section.name] = dict(_references(file, section, found, places))
+            found.references[section.name].update(_references(file, section, maps, places))
     return found
 
 
@@ -97,8 +99,8 @@ def _is_data(section: Section) -> bool:
 def _variables(file: ElfFile, section: Section) -> dict[str, int]:
     return {
         symbol.name: symbol.value
-        for symbol in file.symbols
-        if symbol.section == section.index and symbol.type in (elf.OBJECT, elf.NOTYPE)
+        for symbol in file.by_section.get(section.index, ())
+        if symbol.type in (elf.OBJECT, elf.NOTYPE)
     }
 
 
@@ -109,30 +111,32 @@ def _functions(file: ElfFile, section: Section, found: ObjectSpec) -> None:
     """The functions of a section of code; all but those of .text are programs."""
     if len(section.data) % SLOT:
         raise BadData(f"section {section.name} does not hold whole instructions")
+    if section.name in found.references:
+        raise BadData(f"there are two sections {section.name} of code")
+    found.references[section.name] = {}
     is_text = section.name == _CODE_WITHOUT_PROGRAMS
-    functions = []
-    for symbol in file.symbols:
-        if symbol.section != section.index or symbol.type != elf.FUNC:
-            continue
+    symbols = [each for each in file.by_section.get(section.index, ()) if each.type == elf.FUNC]
+    last = 0
+    for symbol in sorted(symbols, key=lambda each: each.value):
         end = symbol.value + symbol.size
         if symbol.value % SLOT or symbol.size % SLOT or not symbol.size or end > section.size:
             raise BadData(
                 f"function '{symbol.name}' is no part of section {section.name}:"
                 f" bytes {symbol.value} to {end} of {section.size}"
             )
+        if symbol.value < last:
+            raise BadData(f"function '{symbol.name}' begins in the middle of another")
+        last = end
         if not is_text and symbol.bind == elf.LOCAL:
             raise BadData(f"program '{symbol.name}' in section {section.name} is static")
-        kind = FunctionSpec if is_text else ProgramSpec
         hidden = symbol.hidden or symbol.bind == elf.LOCAL
-        code = section.data[symbol.value : end]
-        functions.append(kind(symbol.name, section.name, symbol.value // SLOT, code, hidden=hidden))
-    functions.sort(key=lambda each: each.slot)
-    for each in functions:
-        if isinstance(each, ProgramSpec):
-            _describe(each)
-            found.programs.append(each)
+        place = symbol.name, section.name, symbol.value // SLOT, section.data[symbol.value : end]
+        if is_text:
+            found.functions.append(FunctionSpec(*place, hidden=hidden))
         else:
-            found.functions.append(each)
+            program = ProgramSpec(*place, hidden=hidden)
+            _describe(program)
+            found.programs.append(program)
 
 
 def _describe(program: ProgramSpec) -> None:
@@ -184,15 +188,15 @@ def _arena_variables(file: ElfFile, found: ObjectSpec) -> None:
 
 def _initial_slots(file: ElfFile, section: Section, found: ObjectSpec) -> None:
     """What is put into maps of maps and of programs: a relocation for every slot."""
+    owners = sorted(found.maps, key=lambda each: each.offset)
+    starts = [each.offset for each in owners]
+    heads: dict[str, int] = {}
     for at, symbol in file.relocations.get(section.index, ()):
-        owner = max(
-            (each for each in found.maps if each.offset <= at),
-            key=lambda each: each.offset,
-            default=None,
-        )
-        size = 0
-        if owner is not None:
-            size = _head(found, owner)
+        place = bisect_right(starts, at) - 1
+        owner = owners[max(place, 0)] if owners else None
+        if owner is not None and owner.name not in heads:
+            heads[owner.name] = _head(found, owner)
+        size = heads[owner.name] if owner is not None else 0
         if owner is None or at - owner.offset < size or (at - owner.offset - size) % 8:
             raise BadData(f"byte {at} of section .maps is no slot of a map")
         wanted = elf.FUNC if owner.type == 3 else elf.OBJECT
@@ -216,7 +220,7 @@ def _head(found: ObjectSpec, owner: MapSpec) -> int:
 def _variable_map(section: Section, found: ObjectSpec) -> MapSpec:
     made = MapSpec(_map_name(found.name, section.name), section.name, _ARRAY)
     made.key_size, made.value_size, made.max_entries = 4, section.size, 1
-    made.contents = section.data or bytes(section.size)
+    made.contents = section.data
     made.frozen = section.name.startswith(".rodata")
     made.flags = _RDONLY_PROG if made.frozen else 0
     describe_variables(made, found)
@@ -271,6 +275,9 @@ def _operations(file: ElfFile, section: Section, found: ObjectSpec) -> Iterator[
     datasec = found.btf.type(id)
     assert isinstance(datasec, types.Datasec)
     offsets = _variables(file, section)
+    rows = [(at, symbol.name) for at, symbol in file.relocations.get(section.index, ())]
+    rows.sort()
+    room = section.size
     for each in datasec.vars:
         variable = found.btf.type(each.type_id)
         if not isinstance(variable, types.Var) or variable.name not in offsets:
@@ -280,12 +287,15 @@ def _operations(file: ElfFile, section: Section, found: ObjectSpec) -> Iterator[
         made.key_size, made.max_entries = 4, 1
         made.value_type_id = found.btf.skip_modifiers(variable.type_id, typedefs=True)
         made.value_size = found.btf.size_of(made.value_type_id)
-        made.contents = section.data[made.offset : made.offset + made.value_size]
+        end = made.offset + made.value_size
+        room -= made.value_size
+        if end > section.size or room < 0:
+            raise BadData(f"section {section.name} is too small for '{variable.name}'")
+        made.contents = section.data[made.offset : end]
         made.flags = _LINK if section.name.endswith(".link") else 0
         found.operations[variable.name] = {
-            at - made.offset: symbol.name
-            for at, symbol in file.relocations.get(section.index, ())
-            if made.offset <= at < made.offset + made.value_size
+            at - made.offset: name
+            for at, name in rows[bisect_right(rows, (made.offset,)) : bisect_right(rows, (end,))]
         }
         yield made
 
@@ -323,8 +333,22 @@ def _externs(file: ElfFile, found: ObjectSpec) -> Iterator[tuple[int, ExternSpec
 # ------------------------------------------------------------------ references
 
 
+def _places(found: ObjectSpec) -> dict[tuple[str, int], int]:
+    """Section and byte -> index of the map that begins there; -1 for all of a map of variables."""
+    places = {}
+    for index, map in reversed(list(enumerate(found.maps))):
+        has_variables = map.contents is not None
+        places[map.section, -1 if map.type == _ARRAY and has_variables else map.offset] = index
+        if map.type == _ARENA and has_variables:
+            places[_ARENA_VARIABLES, -1] = index
+    return places
+
+
 def _references(
-    file: ElfFile, section: Section, found: ObjectSpec, externs: dict[int, int]
+    file: ElfFile,
+    section: Section,
+    maps: dict[tuple[str, int], int],
+    externs: dict[int, int],
 ) -> Iterator[tuple[int, Reference]]:
     """Slot of the section and what it refers to, for each relocation of a section of code."""
     for at, symbol in file.relocations.get(section.index, ()):
@@ -338,12 +362,12 @@ def _references(
             raise BadData(f"{label}: an instruction with opcode {code:#04x} refers to nothing")
         if code == WIDE and at + 2 * SLOT > len(section.data):
             raise BadData(f"{label}: half an instruction")
-        yield at // SLOT, _reference(file, found, externs, symbol, label, code, source, imm)
+        yield at // SLOT, _reference(file, maps, externs, symbol, label, code, source, imm)
 
 
 def _reference(
     file: ElfFile,
-    found: ObjectSpec,
+    maps: dict[tuple[str, int], int],
     externs: dict[int, int],
     symbol: Symbol,
     label: str,
@@ -365,11 +389,8 @@ def _reference(
         if source not in (0, FUNC) or (symbol.value + imm) % SLOT:
             raise BadData(f"{label} is no function whose address could be taken")
         return Reference(spec.ADDRESS, (symbol.value + imm) // SLOT)
-    for index, map in enumerate(found.maps):
-        in_arena = map.type == _ARENA and target.name == _ARENA_VARIABLES
-        is_data = map.section == target.name and map.contents is not None and map.type == _ARRAY
-        if in_arena or is_data:
-            return Reference(spec.DATA, index, symbol.value + imm)
-        if target.name == ".maps" == map.section and map.offset == symbol.value:
-            return Reference(spec.MAP, index)
+    if (target.name, -1) in maps:
+        return Reference(spec.DATA, maps[target.name, -1], symbol.value + imm)
+    if target.name == ".maps" and (target.name, symbol.value) in maps:
+        return Reference(spec.MAP, maps[target.name, symbol.value])
     raise BadData(f"{label} in section {target.name} is neither a map nor a variable")

@@ -144,7 +144,7 @@ def _placed(
     fix = outside or not size
     if fix:
         if known is None or not known[0]:
-            raise btf.bad(id, f"stands for a section '{name}', which the file lacks or is empty")
+            raise btf.bad(id, f"stands for a section {name!a}, which the file lacks or is empty")
         size = known[0]
     for index, (var, offset, length) in enumerate(rows):
         at = _var(btf, draft, id, var)
@@ -159,7 +159,7 @@ def _placed(
         if fix:
             places = known[1] if known else {}
             if word not in places:
-                raise btf.bad(var, f"is a variable '{word}' of section '{name}' without a symbol")
+                raise btf.bad(var, f"is a variable {word!a} of section {name!a} without a symbol")
             offset = places[word]
         rows[index] = var, offset, length
     return size, rows

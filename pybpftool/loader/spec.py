@@ -89,8 +89,9 @@ class MapSpec:
     """A map.  ``name``: what libbpf calls it; ``section``: of the ELF file, where ``offset`` is its
     first byte; sizes in bytes.
 
-    ``contents``: what a map of variables begins with, else None; ``frozen``: whether nobody may
-    write it from then on.  ``slots``: what is put into a map of maps or programs, names by index.
+    ``contents``: what a map of variables begins with, nothing for zeroes, else None; ``frozen``:
+    whether nobody may write it from then on.  ``slots``: what is put into a map of maps or
+    programs, names by index.
     ``type_name``: of the variable, for struct_ops.
     """
 
