@@ -54,6 +54,12 @@ LINES = [
     ("pybpftool --nom", "pybpftool --nomount"),
     ("pybpftool feature probe dev l", "pybpftool feature probe dev lo"),
     ("pybpftool batch file some_f", "pybpftool batch file some_file"),
+    ("pybpftool --color=al", "pybpftool --color=always"),
+    ("pybpftool --color n", "pybpftool --color never"),
+    ("pybpftool --color=never map du", "pybpftool --color=never map dump"),
+    ("pybpftool -B a=b:c map du", "pybpftool -B a=b:c map dump"),
+    ("pybpftool batch file sort=of:f", "pybpftool batch file sort=of:file"),
+    ("pybpftool -B sort=of:", "pybpftool -B sort=of:file"),
 ]
 """A line before and after TAB; none of them asks the program."""
 
@@ -131,7 +137,8 @@ def home(tmp_path: Path) -> Path:
         "esac\n"
     )
     tool.chmod(0o755)
-    (tmp_path / "some_file").touch()
+    for name in ("some_file", "sort=of:file"):
+        (tmp_path / name).touch()
     return tmp_path
 
 
