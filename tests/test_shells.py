@@ -132,8 +132,8 @@ def home(tmp_path: Path) -> Path:
         "#!/bin/sh\n"
         f"echo asked >>'{tmp_path}/asked'\n"
         "case $_PYBPFTOOL_COMPLETE in\n"
-        "    zsh*) printf 'plain\\n4711\\n_\\n' ;;\n"
-        "    *) printf 'plain,4711\\n' ;;\n"
+        "    zsh*) printf 'plain\\n4711\\n_\\nplain\\na=b:c\\n_\\n' ;;\n"
+        "    *) printf 'plain,4711\\nplain,a=b:c\\n' ;;\n"
         "esac\n"
     )
     tool.chmod(0o755)
@@ -158,6 +158,9 @@ def test_words_of_the_rows_come_without_the_program(shell: Shell, home: Path) ->
 def test_what_lives_in_the_kernel_is_asked_of_the_program(shell: Shell, home: Path) -> None:
     for before in ("map show id ", "prog dump xlated tag ", "-j btf dump prog name "):
         assert shell.tab(f"pybpftool {before}4").rstrip() == f"pybpftool {before}4711"
+        for start in ("a", "a=", "a=b", "a=b:"):
+            found = shell.tab(f"pybpftool {before}{start}").replace("\\", "").rstrip()
+            assert found == f"pybpftool {before}a=b:c"
     assert (home / "asked").exists()
 
 
