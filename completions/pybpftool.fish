@@ -327,7 +327,10 @@ set -g __pybpftool_options \
     --use-loader \
     --sign \
     --base-btf \
-    --output
+    --output \
+    --color=auto \
+    --color=always \
+    --color=never
 # end table
 
 function __pybpftool_words
@@ -342,8 +345,8 @@ function __pybpftool_words
         set skip
         test -n "$after"; and continue
         switch $word
-            case -B -k -i -o --base-btf --output
-                set skip 1
+            case -B -k -i -o --base-btf --output --color
+                set skip $word
             case '-*'
             case '*'
                 set -l ways
@@ -361,7 +364,10 @@ function __pybpftool_words
                 end
         end
     end
-    if test -n "$skip"
+    if test "$skip" = --color
+        string replace -f -- --color= '' $__pybpftool_options
+        return
+    else if test -n "$skip"
         __fish_complete_path $current
         return
     end

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     """One JSON object, keys in bpftool's order."""
     Layout = Callable[[Any], str]
     """The plain text of one record, its newlines included."""
+    Dressed = Callable[[Any, Callable[[str, int], str]], str]
+    """The same as a terminal shows it: record and ``paint(text, colour)`` to text."""
     Table = tuple[str, Sequence[tuple[str, bool]], Sequence[Sequence[str]]]
     """A caption, columns (head, whether its texts stand to the right), and the texts of rows."""
 
@@ -72,6 +74,9 @@ class Options:
 PLAIN, COMPACT, PRETTY = "plain", "compact", "pretty"
 """The three forms of one record: for people, ``-j``, ``-p``."""
 
+AUTO, ALWAYS, NEVER = WHEN = ("auto", "always", "never")
+"""When there are colours: the words of ``--color``."""
+
 
 # ------------------------------------------------------------------ results
 
@@ -100,7 +105,7 @@ class Many:
 
     ``flush``: write every record out at once (events are watched as they happen).
     ``aside``: the plain text goes to stderr.
-    ``terminal``: the plain text where a person looks on, if that is another one.
+    ``terminal``: the text where a person looks on, if that is another one.
     """
 
     __slots__ = ("aside", "flush", "plain", "records", "status", "terminal")
@@ -113,11 +118,11 @@ class Many:
         flush: bool = False,
         aside: bool = False,
         status: int = 0,
-        terminal: Layout | None = None,
+        terminal: Dressed | None = None,
     ) -> None:
         self.records = records
         self.plain = plain
-        self.terminal = terminal or plain
+        self.terminal = terminal
         self.flush = flush
         self.aside = aside
         self.status = status

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from pybpftool.cli import options
-from pybpftool.cli.complete import table
+from pybpftool.cli.complete import shown, table
 from pybpftool.cli.main import load
 from pybpftool.cli.manpage import page, top_page
 from pybpftool.kernel.abi_build import build
@@ -66,12 +65,11 @@ TABLES = {
 def _completions() -> Iterator[tuple[str, str]]:
     """The scripts, with the words of the rows between their two marks."""
     states = [f"'{state}'" for state in table()]
-    shown = [f"--{name}" for name in options.LONG]
     for name, (begin, end, begin_options, end_options) in TABLES.items():
         more = " \\\n" if not end else "\n"
         lists = [
             f"{head}\n    {f'{more}    '.join(words)}\n{tail}".rstrip("\n")
-            for head, words, tail in ((begin, states, end), (begin_options, shown, end_options))
+            for head, words, tail in ((begin, states, end), (begin_options, shown(), end_options))
         ]
         before, mark, rest = (ROOT / name).read_text().partition("# begin table\n")
         after = rest[rest.index("# end table\n") :]

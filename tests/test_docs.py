@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import doctest
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import pybpftool as pybpftool_module
+from pybpftool import CONTRACT
 from pybpftool.kernel.handles import Map
 from tests.live.differences import DIFFERENCES
 from tests.support.need import need
@@ -115,6 +117,70 @@ def test_the_program_of_the_tutorial_is_the_example() -> None:
     )
     whole = (ROOT / "examples/tasks.bpf.c").read_text()
     assert whole.endswith("\n\n" + re.sub("^    ", "", shown, flags=re.MULTILINE))
+
+
+def indented(page: str) -> list[str]:
+    """The lines of a page that are set off by four blanks."""
+    return re.findall(r"^    (\S.*)$", (ROOT / page).read_text(), re.MULTILINE)
+
+
+def test_lines_that_put_it_in_bpftools_place(tmp_path: Path) -> None:
+    """Run in a home, and with a directory of alternatives, that are thrown away."""
+    need(shutil.which("update-alternatives"), "needs update-alternatives")
+    for name in ("bin", "sbin", "alternatives", "admin"):
+        (tmp_path / name).mkdir()
+    tool = tmp_path / "pybpftool"
+    tool.write_text(
+        f"#!{sys.executable}\n"
+        "import sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from pybpftool.cli.main import main\n"
+        "main()\n"
+    )
+    tool.chmod(0o755)
+    elsewhere = (
+        f"update-alternatives() {{ command update-alternatives --altdir {tmp_path}/alternatives "
+        f'--admindir {tmp_path}/admin --log {tmp_path}/log --quiet "$@"; }}\n'
+    )
+    environment = {"HOME": str(tmp_path), "PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"}
+    link, alternative = tmp_path / "bin/bpftool", tmp_path / "sbin/bpftool"
+    there = []
+    for line in indented("docs/replacing-bpftool.md"):
+        line = line.replace("/usr/local/sbin", str(alternative.parent))
+        subprocess.run(["bash", "-ec", elsewhere + line], env=environment, check=True)
+        there.append([path for path in (link, alternative) if path.exists()])
+        for path in there[-1]:
+            said = subprocess.run([path, "version"], env=environment, capture_output=True)
+            assert said.stdout.decode().startswith(f"bpftool v{CONTRACT}\n")
+    assert there == [[link], [link, alternative], [link]]
+
+
+@pytest.mark.parametrize(
+    ("shell", "ask"),
+    [
+        ("bash", "complete -p pybpftool"),
+        ("zsh", "print -r -- $_comps[pybpftool]"),
+        ("fish", "complete -c pybpftool"),
+    ],
+)
+def test_lines_that_tell_a_shell_of_the_completion(shell: str, ask: str, tmp_path: Path) -> None:
+    """Run over the files of an environment, laid out as the package lays them out."""
+    need(shutil.which(shell), f"{shell} is not installed")
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    for directory, files in setup["options.data_files"].items():
+        (tmp_path / directory).mkdir(parents=True)
+        for file in files.split():
+            shutil.copy(ROOT / file, tmp_path / directory)
+    startup = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "config.fish"}[shell]
+    [line] = [line for line in indented("docs/tutorial.md") if line.endswith(f"# {startup}")]
+    bare = {"bash": "--norc", "zsh": "-f", "fish": "--no-config"}[shell]
+    environment = {**os.environ, "VIRTUAL_ENV": str(tmp_path), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [shell, bare, "-c", f"{line}\n{ask}"], env=environment, capture_output=True, text=True
+    )
+    assert done.stderr == ""
+    assert "_pybpftool" in done.stdout
 
 
 def test_lines_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:

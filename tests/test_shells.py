@@ -54,6 +54,12 @@ LINES = [
     ("pybpftool --nom", "pybpftool --nomount"),
     ("pybpftool feature probe dev l", "pybpftool feature probe dev lo"),
     ("pybpftool batch file some_f", "pybpftool batch file some_file"),
+    ("pybpftool --color=al", "pybpftool --color=always"),
+    ("pybpftool --color n", "pybpftool --color never"),
+    ("pybpftool --color=never map du", "pybpftool --color=never map dump"),
+    ("pybpftool -B a=b:c map du", "pybpftool -B a=b:c map dump"),
+    ("pybpftool batch file sort=of:f", "pybpftool batch file sort=of:file"),
+    ("pybpftool -B sort=of:", "pybpftool -B sort=of:file"),
 ]
 """A line before and after TAB; none of them asks the program."""
 
@@ -126,12 +132,13 @@ def home(tmp_path: Path) -> Path:
         "#!/bin/sh\n"
         f"echo asked >>'{tmp_path}/asked'\n"
         "case $_PYBPFTOOL_COMPLETE in\n"
-        "    zsh*) printf 'plain\\n4711\\n_\\n' ;;\n"
-        "    *) printf 'plain,4711\\n' ;;\n"
+        "    zsh*) printf 'plain\\n4711\\n_\\nplain\\na=b:c\\n_\\n' ;;\n"
+        "    *) printf 'plain,4711\\nplain,a=b:c\\n' ;;\n"
         "esac\n"
     )
     tool.chmod(0o755)
-    (tmp_path / "some_file").touch()
+    for name in ("some_file", "sort=of:file"):
+        (tmp_path / name).touch()
     return tmp_path
 
 
@@ -151,6 +158,9 @@ def test_words_of_the_rows_come_without_the_program(shell: Shell, home: Path) ->
 def test_what_lives_in_the_kernel_is_asked_of_the_program(shell: Shell, home: Path) -> None:
     for before in ("map show id ", "prog dump xlated tag ", "-j btf dump prog name "):
         assert shell.tab(f"pybpftool {before}4").rstrip() == f"pybpftool {before}4711"
+        for start in ("a", "a=", "a=b", "a=b:"):
+            found = shell.tab(f"pybpftool {before}{start}").replace("\\", "").rstrip()
+            assert found == f"pybpftool {before}a=b:c"
     assert (home / "asked").exists()
 
 

@@ -50,7 +50,7 @@ THIRD_PARTY = {
     "cffi": ["kernel/abi_build.py"],
     "click": ["cli/complete.py"],
     "elftools": ["elf/sections.py"],
-    "rich": ["output/colours.py", "output/human.py", "output/live.py", "output/progress.py"],
+    "rich": ["output/live.py", "output/progress.py"],
     "typing_extensions": ["kernel/handles.py"],  # read by the type checker alone
 }
 """Every library from elsewhere and the file that imports it."""
@@ -130,7 +130,7 @@ OFF_THE_PATH = {
     "api.py": "for programs that import the package, which are no command",
     "cli/complete.py": "asked by a shell, and loads click anyway",
     "cli/manpage.py": "makes the man pages, when the package is made",
-    "output/colours.py": "for terminals alone, and loads rich anyway",
+    "output/colours.py": "for terminals alone, who look at one dump at a time",
     "output/live.py": "for terminals alone, and loads rich anyway",
     "kernel/abi_build.py": "makes _abi.py, when abi.h changes",
 }

@@ -14,6 +14,7 @@ from click import Command as ClickCommand
 from click import echo
 from click.shell_completion import CompletionItem, get_completion_class
 
+from ..command import WHEN
 from ..errors import Misuse, PybpftoolError
 from . import options
 from .grammar import Node, names, parse, second, shape
@@ -39,8 +40,8 @@ _DEVICES = ("dev", "offload_dev", "xdpmeta_dev")
 """The keywords whose NAME is a network interface."""
 _BYTES = "BYTES"
 _DIGITS = frozenset("0123456789abcdefABCDEFxX")
-_SHOWN = [f"--{name}" for name in options.LONG]
-_TAKING = [f"-{letter}" for letter in options.WITH_VALUE] + ["--base-btf", "--output"]
+_TAKING = ("-B", "-k", "-i", "-o", "--base-btf", "--output")
+"""The options behind which a file stands."""
 
 
 def complete(prog: str) -> int:
@@ -69,14 +70,22 @@ def candidates(words: Sequence[str], start: str) -> list[tuple[str, str]]:
     """
     if words and words[-1] in _TAKING:
         return [("", "file")]
+    if words and words[-1] == "--color":
+        return [(word, "plain") for word in WHEN if word.startswith(start)]
     if start.startswith("-"):
-        return [(word, "plain") for word in _SHOWN if word.startswith(start)]
+        return [(word, "plain") for word in shown() if word.startswith(start)]
     try:
         line = options.scan(["", *words], lambda letter, value: True)
     except Misuse:
         return []
     found = dict.fromkeys(_after(line))
     return [(word, sort) for word, sort in found if sort == "file" or word.startswith(start)]
+
+
+def shown() -> list[str]:
+    """The options by their long names; the one of few values with each of them."""
+    names = [f"--{name}" for name in options.LONG if name != "color"]
+    return names + [f"--color={word}" for word in WHEN]
 
 
 def _after(words: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -26,6 +26,12 @@ _TOP_OPTIONS = (
     ("d , -debug", "Say more on standard error; show where in the tool an error came from."),
     ("B , -base-btf Ar FILE", "Take FILE as the base of split BTF."),
     ("o , -output Ar FILE", "Write the result to FILE: whole when all went well, else not at all."),
+    (
+        "-color Ar WHEN",
+        'WHEN is "auto", "always" or "never".  With "auto", as without this option, people at a '
+        'terminal see colours, and what else makes a text easier to read; with "always" pipes and '
+        'files get the same; with "never" nothing has colours.  JSON never has any.',
+    ),
     ("h , -help", "Show the help and leave."),
     ("V , -version", "Show the version and leave."),
 )
@@ -41,7 +47,7 @@ _FILES = (
     ("/proc/PID/fdinfo", "Where the processes that hold an object are found."),
 )
 _ENVIRONMENT = (
-    ("NO_COLOR", "If set and not empty, nothing has colours, even at a terminal."),
+    ("NO_COLOR", "If set and not empty, nothing has colours, unless --color always says so."),
     ("TERM", 'At a terminal "dumb" there are neither colours nor tables that move.'),
     ("POSIXLY_CORRECT", "If set, options must stand before the other words."),
     ("_PYBPFTOOL_COMPLETE", "Set by the completion scripts only."),
@@ -58,7 +64,9 @@ def page(thing: Object, examples: str) -> str:
         *_head(f"PYBPFTOOL-{thing.name.upper()}", f"pybpftool-{thing.name}", first),
         ".Sh SYNOPSIS",
         ".Bd -literal",
-        *(f"pybpftool [OPTIONS] {thing.name} {_text(row.usage)}" for row in thing.commands),
+        f"pybpftool [OPTIONS] {thing.name} COMMAND",
+        "",
+        *(f"pybpftool {thing.name} {_text(row.usage)}" for row in thing.commands),
         ".Ed",
         *_definitions(thing),
         ".Sh DESCRIPTION",

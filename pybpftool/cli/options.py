@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from ..command import COMPACT, PRETTY, Options
+from ..command import COMPACT, PRETTY, WHEN, Options
 from ..errors import Misuse, PybpftoolError, errno_status
 
 TYPE_CHECKING = False
@@ -32,16 +32,19 @@ LONG = {
     "sign": "S",
     "base-btf": "B",
     "output": "o",
+    "color": "color",
 }
-SHORT = "jhpVfmndLS"
-WITH_VALUE = "Bkio"
+"""The letter of each option, or its own name where it has none."""
+SHORT = frozenset("jhpVfmndLS")
+WITH_VALUE = ("B", "k", "i", "o", "color")
 
 
 def read(argv: list[str], console: Console) -> tuple[Options, list[str]]:
     """The options of a line and its other words.
 
     ``argv``: the whole line, the program's name first.  ``console`` learns of ``-j`` and ``-p``
-    at once, for an error further right is told in that form already; of ``-o`` as well.
+    at once, for an error further right is told in that form already; of ``-o`` and ``--color`` as
+    well.
     ``-h`` stops the reading and leaves ``help`` as the only word, ``-V`` leaves ``version``.
     Raises Misuse for an unknown option, PybpftoolError for a base BTF that cannot be read.
     """
@@ -51,7 +54,7 @@ def read(argv: list[str], console: Console) -> tuple[Options, list[str]]:
     def take(letter: str, value: str) -> bool:
         nonlocal base_btf
         seen[letter] = value
-        if letter in "jp":
+        if letter in ("j", "p"):
             console.form = PRETTY if "p" in seen else COMPACT
         elif letter == "B":
             from ..sources import base_btf as read_base
@@ -59,6 +62,8 @@ def read(argv: list[str], console: Console) -> tuple[Options, list[str]]:
             base_btf = read_base(value)
         elif letter == "o":
             console.into(value)
+        elif letter == "color":
+            console.color = _when(value)
         return letter != "h"
 
     words = scan(argv, take)
@@ -138,6 +143,12 @@ def _options_of(word: str, following: str | None, before: str) -> Iterator[tuple
         if letter not in SHORT:
             raise Misuse(f"unrecognized option '{before if rest else word}'")
         yield letter, "", 0
+
+
+def _when(word: str) -> str:
+    if word not in WHEN:
+        raise PybpftoolError(f"--color takes {', '.join(WHEN[:-1])} or {WHEN[-1]}, not '{word}'")
+    return word
 
 
 def _check_signing(seen: dict[str, str]) -> None:

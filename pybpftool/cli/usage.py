@@ -25,7 +25,8 @@ def top(prog: str, objects: Sequence[str]) -> str:
         "\n"
         f"{_MARGIN}OBJECT := {{ {words} }}\n"
         f"{_MARGIN}OPTIONS := {_COMMON}\n"
-        f"{' ' * 20}{{-V|--version}} | {{-o|--output}} FILE }}\n"
+        f"{' ' * 20}{{-V|--version}} | {{-o|--output}} FILE |\n"
+        f"{' ' * 20}--color {{ auto | always | never }} }}\n"
     )
 
 

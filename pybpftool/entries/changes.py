@@ -70,15 +70,29 @@ def _differing(path: str, old: Any, new: Any) -> Iterator[Record]:
 
 def plain(record: Record) -> str:
     """A change on a line, for people."""
-    (key,) = (dumps(record[name]) for name in record if name.startswith("key"))
+    (key,) = (_shown(name, record[name]) for name in record if name.startswith("key"))
     if record["change"] == "changed":
-        fields = (
-            f"{each['field']}: {dumps(each['old'])} -> {dumps(each['new'])}"
-            for each in record["fields"]
-        )
-        return f"~ {key}  {', '.join(fields)}"
-    (value,) = (dumps(record[name]) for name in record if name.startswith("value"))
+        return f"~ {key}  {', '.join(map(_field, record['fields']))}"
+    (value,) = (_shown(name, record[name]) for name in record if name.startswith("value"))
     return f"{'+' if record['change'] == 'added' else '-'} {key}  {value}"
+
+
+def _field(record: Record) -> str:
+    path, old, new = record.values()
+    name = path.replace("_hex", "", 1) if path.startswith(_BYTES) else path
+    return f"{name}: {_shown(path, old)} -> {_shown(path, new)}"
+
+
+_BYTES = ("key_hex", "value_hex", "values_hex")
+
+
+def _shown(path: str, data: Any) -> str:
+    """What stands at a path of an entry: bytes as a dump has them, anything else as JSON."""
+    if not path.startswith(_BYTES):
+        return dumps(data)
+    if isinstance(data, list):
+        return f"[{', '.join(_shown(path, each) for each in data)}]"
+    return bytes.fromhex(data).hex(" ")
 
 
 # ------------------------------------------------------------------ entries, whole and by key

@@ -451,7 +451,8 @@ OBJECT = Object(
             extra="expected 'id', got: '{}'?".format,
         ),
         Command(
-            "dump BTF_SRC [format FORMAT] [unsorted] [root_id ROOT_ID]... [type NAME]...",
+            "dump BTF_SRC [format FORMAT] [unsorted] \\\n"
+            "                          [root_id ROOT_ID]... [type NAME]...",
             dump,
             (BTF_SRC, FORMAT, Place("ROOT_ID", _read_root), Place("NAME", _read_type)),
             extra="unrecognized option: '{}'".format,

@@ -640,8 +640,8 @@ FEATURE = Place(
     "FEATURE",
     _read_feature,
     definition="""\
-{ prog_type TYPE | map_type TYPE | attach_type TYPE | link_type TYPE |
-                    helper NAME | kfunc NAME }""",
+{ prog_type TYPE | map_type TYPE | attach_type TYPE |
+                    link_type TYPE | helper NAME | kfunc NAME }""",
 )
 SECTION = Place("SECTION", _read_section, definition="{ attach_types | link_types | kfuncs }")
 

@@ -1,19 +1,21 @@
 """What only people at a terminal see: colours, and arrows from jumps to where they lead.
 
 It is laid over the plain text once that is made, so whatever goes into a pipe or a file is as it
-would be without.  Colours obey the user (``paint``) and what the terminal can do (rich knows how
-to tell).
+would be without.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 
-from .paint import wanted
+from .paint import BOLD, CYAN, DIM, GREEN, MAGENTA, YELLOW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .paint import Paint
 
 _MOST_LINES = 256
 """Lines that an arrow may span: a longer one cannot be followed with the eye."""
@@ -39,51 +41,30 @@ _WORDS = re.compile(
     """,
     re.VERBOSE,
 )
-_STYLES = {
-    "source": "green",
-    "place": "dim",
-    "head": "bold",
-    "jump": "yellow",
-    "call": "cyan",
-    "map": "magenta",
+_COLOURS = {
+    "source": GREEN,
+    "place": DIM,
+    "head": BOLD,
+    "jump": YELLOW,
+    "call": CYAN,
+    "map": MAGENTA,
 }
 
 
-def code(pieces: Iterable[str]) -> Iterator[str]:
+def code(pieces: Iterable[str], paint: Paint) -> Iterator[str]:
     """The dump of a program, its instructions coloured and its jumps drawn."""
-    from rich.console import Console
 
-    console = Console(force_terminal=True)
-    if console.is_dumb_terminal:
-        yield from pieces
-        return
-    colour = _colours() if console.color_system and wanted() else str
+    def coloured(found: re.Match[str]) -> str:
+        return paint(found[0], _COLOURS[found.lastgroup or ""])
+
+    ascii_only = not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
     lines = "".join(pieces).splitlines(keepends=True)
     for gutter, line in zip(_gutters(lines), lines, strict=True):
-        if console.options.ascii_only:
-            gutter = gutter.translate(_ASCII)
-        yield gutter + colour(line)
+        yield (gutter.translate(_ASCII) if ascii_only else gutter) + _WORDS.sub(coloured, line)
 
 
 DRESSES = {"code": code}
 """The functions that results may ask for (``Bulk.terminal``)."""
-
-
-def _colours() -> Callable[[str], str]:
-    """The function that colours a line."""
-    from rich.color import ColorSystem
-    from rich.style import Style
-
-    around = {
-        name: Style.parse(style).render("\n", color_system=ColorSystem.STANDARD).split("\n")
-        for name, style in _STYLES.items()
-    }
-
-    def coloured(found: re.Match[str]) -> str:
-        begin, end = around[found.lastgroup or ""]
-        return begin + found[0] + end
-
-    return lambda line: _WORDS.sub(coloured, line)
 
 
 # ------------------------------------------------------------------ arrows

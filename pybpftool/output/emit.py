@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ..command import PLAIN, PRETTY, Live, Many, One
+from ..command import ALWAYS, AUTO, PLAIN, PRETTY, Live, Many, One
 from ..errors import FAILURE, PybpftoolError, during
 from .json_writer import closing, dumps
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, BinaryIO
 
-    from ..command import Bulk, Layout
+    from ..command import Bulk
     from .whole_file import WholeFile
 
 _FULL = 1 << 16  # pieces are gathered up to this many characters before a write
@@ -27,9 +27,10 @@ class Console:
     ``depth``: JSON brackets open around the next result (a batch nests documents).
     ``batches``: how many batches are being run, one inside the other.
     ``written``: characters that went to stdout so far.
+    ``color``: the word of ``--color``.
     """
 
-    __slots__ = ("_err", "_file", "_out", "batches", "depth", "form", "written")
+    __slots__ = ("_err", "_file", "_out", "batches", "color", "depth", "form", "written")
 
     def __init__(self, out: BinaryIO | None = None, err: BinaryIO | None = None) -> None:
         self._out = out
@@ -38,6 +39,7 @@ class Console:
         self.written = 0
         self.batches = 0
         self.form = PLAIN
+        self.color = AUTO
         self.depth = 0
 
     @property
@@ -46,9 +48,15 @@ class Console:
         return self.form != PLAIN
 
     @property
-    def terminal(self) -> bool:
-        """Whether stdout is where people look."""
-        return (self._out or sys.stdout.buffer).isatty()
+    def dressed(self) -> bool:
+        """Whether results look as they do at a terminal: there, and wherever the user says so."""
+        if self.json:
+            return False
+        if self.color == ALWAYS:
+            return True
+        from .paint import capable
+
+        return capable() and (self._out or sys.stdout.buffer).isatty()
 
     def write(self, text: str) -> None:
         """Text to stdout, as it is."""
@@ -125,26 +133,35 @@ class Console:
             watch(result)
         elif isinstance(result, Many):
             write = self.complain if result.aside and not self.json else self.write
-            plain = result.terminal if self.terminal else result.plain
-            pieces = _many(result, plain, self.form, self.depth)
+            pieces = self._many(result)
             self._stream(pieces, write, flush=result.flush)
         else:
             pieces = result.chunks(self.form, self.depth)
-            if result.terminal and not self.json and self.terminal:
+            if result.terminal and self.dressed:
                 from .colours import DRESSES
+                from .paint import paint
 
-                pieces = DRESSES[result.terminal](pieces)
+                pieces = DRESSES[result.terminal](pieces, paint(self.color))
             self._stream(pieces, self.write)
         return result.status
 
     def _on_terminal(self) -> bool:
         """Whether someone sits in front of the plain form."""
-        import os
-
         if self.json or self._out is not None or not sys.stdin:
             return False
-        able = os.environ.get("TERM", "dumb") != "dumb"
-        return able and sys.stdout.isatty() and sys.stdin.isatty()
+        from .paint import capable
+
+        return capable() and sys.stdout.isatty() and sys.stdin.isatty()
+
+    def _many(self, result: Many) -> Iterator[str]:
+        if self.json:
+            return array(result.records, self.form, self.depth)
+        if result.terminal and self.dressed:
+            from .paint import paint
+
+            dress, brush = result.terminal, paint(self.color)
+            return (dress(record, brush) for record in result.records)
+        return map(result.plain, result.records)
 
     def _stream(
         self, pieces: Iterable[str], write: Callable[[str], None], *, flush: bool = False
@@ -182,12 +199,6 @@ def told(error: PybpftoolError) -> dict[str, str]:
 
 def _plain(plain: object, record: object) -> str:
     return plain if isinstance(plain, str) else plain(record)  # type: ignore[operator]  # One.plain is str or Layout
-
-
-def _many(result: Many, plain: Layout, form: str, depth: int) -> Iterator[str]:
-    if form == PLAIN:
-        return map(plain, result.records)
-    return array(result.records, form, depth)
 
 
 def array(records: Iterable[Any], form: str, depth: int) -> Iterator[str]:

@@ -27,7 +27,7 @@ def watch(live: Live) -> None:
     from rich.console import Console
     from rich.live import Live as Screen
 
-    console = Console(file=sys.stdout, highlight=False)
+    console = Console(file=sys.stdout, highlight=False, no_color=True)
     keyboard = sys.stdin.fileno()
     last: list[Any] = []
 

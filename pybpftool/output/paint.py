@@ -1,18 +1,41 @@
-"""Colour, for terminals only."""
+"""Colour: whether it is wanted, and how it is written."""
 
 from __future__ import annotations
 
 import os
 
-RED, GREEN, YELLOW = 31, 32, 33
+from ..command import AUTO, NEVER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Paint = Callable[[str, int], str]
+    """A text in a colour or weight; never holds the end of a line."""
+
+BOLD, DIM = 1, 2
+RED, GREEN, YELLOW, MAGENTA, CYAN = 31, 32, 33, 35, 36
 """Numbers of the ECMA-48 sequence "select graphic rendition"."""
 
 
-def wanted() -> bool:
-    """Whether the user wants colours: NO_COLOR with any text says no (no-color.org)."""
-    return not os.environ.get("NO_COLOR")
+def capable() -> bool:
+    """Whether a terminal, if there is one, knows more than how to print letters."""
+    return os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+
+
+def paint(when: str) -> Paint:
+    """How to paint what a terminal shows; ``when``: the word of ``--color``, which goes before
+    NO_COLOR, where any text says no (no-color.org)."""
+    if when == NEVER or (when == AUTO and os.environ.get("NO_COLOR")):
+        return bare
+    return painted
 
 
 def painted(text: str, colour: int) -> str:
-    """A line in a colour; as it is where the user wants none."""
-    return f"\x1b[{colour}m{text}\x1b[m" if wanted() else text
+    """A text in a colour."""
+    return f"\x1b[{colour}m{text}\x1b[m"
+
+
+def bare(text: str, colour: int) -> str:
+    """The text as it is."""
+    return text

@@ -1,4 +1,4 @@
-"""A progress bar on stderr, where that is a terminal."""
+"""A progress bar on stderr, where that is a terminal; it has no colours."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def watched(
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=Console(stderr=True, no_color=True), transient=True) as bar:
         task = bar.add_task(title, total=total)
         for step in steps:
             bar.update(task, completed=done(step))

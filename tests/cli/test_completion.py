@@ -152,13 +152,17 @@ def test_each_clause_once() -> None:
         "feature diff",
     ],
 )
-def test_files(line: str) -> None:
+def test_files(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(complete, "_alive", lambda kind, field: iter(()))
     assert candidates(line.split(), "") == [FILE]
 
 
 def test_options() -> None:
     assert words("map", "--js") == ["--json"]
     assert {"--json", "--pretty", "--bpffs", "--nomount"} <= set(words("map show", "-"))
+    assert words("map", "--color=a") == ["--color=auto", "--color=always"]
+    assert words("--color", "a") == ["auto", "always"]
+    assert words("--color never map", "du") == ["dump"]
 
 
 def test_many_empty_words_take_no_time() -> None:
@@ -199,6 +203,7 @@ def bash(home: Path, line: str) -> list[str]:
     script = (
         f"source {shlex.quote(str(SCRIPTS / 'pybpftool'))}\n"
         f"COMP_WORDS=({shlex.join(typed)}) COMP_CWORD={len(typed) - 1}\n"
+        f"COMP_LINE={shlex.quote(line)} COMP_POINT={len(line)}\n"
         f"_pybpftool pybpftool {shlex.quote(typed[-1])} {shlex.quote(typed[-2])}\n"
         'printf "%s\\n" "${COMPREPLY[@]}"'
     )
@@ -212,6 +217,7 @@ CASES = [
     ("pybpftool -p map update id 1 key 1 va", ["value"]),
     ("pybpftool map dump pinned so", ["some file"]),
     ("pybpftool --pr", ["--pretty"]),
+    ("pybpftool --color n", ["never"]),
 ]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 
 from pybpftool import CONTRACT, __version__
+from pybpftool.cli import options
 from pybpftool.objects import OBJECTS
+from pybpftool.output.emit import Console
 from tests.support.run import pybpftool
 
 TOP_HELP = f"""\
@@ -17,7 +20,8 @@ Usage: pybpftool [OPTIONS] OBJECT {{ COMMAND | help }}
 
        OBJECT := {{ {" | ".join(OBJECTS)} }}
        OPTIONS := {{ {{-j|--json}} [{{-p|--pretty}}] | {{-d|--debug}} |
-                    {{-V|--version}} | {{-o|--output}} FILE }}
+                    {{-V|--version}} | {{-o|--output}} FILE |
+                    --color {{ auto | always | never }} }}
 """
 
 
@@ -97,6 +101,8 @@ def test_pretty_implies_json_and_stays() -> None:
         (("-B",), "-B"),
         (("--base-btf",), "--base-btf"),
         (("-l",), "-l"),
+        (("-c", "always"), "-c"),
+        (("--color",), "--color"),
         (("map", "-1"), "-1"),
     ],
 )
@@ -110,6 +116,19 @@ def test_unknown_option_in_json_has_no_help() -> None:
     assert pybpftool("-j", "-x").json == {"error": "unrecognized option '-x'"}
     assert pybpftool("-jx").json == {"error": "unrecognized option '-jx'"}
     assert pybpftool("-x", "-j").out == ""
+
+
+@pytest.mark.parametrize("words", [("--color=always",), ("--color", "always"), ("--c=always",)])
+def test_color(words: tuple[str, ...]) -> None:
+    console = Console(io.BytesIO(), io.BytesIO())
+    options.read(["pybpftool", *words, "version"], console)
+    assert console.color == "always"
+
+
+def test_color_knows_three_words() -> None:
+    ended = pybpftool("version", "--color=sometimes")
+    assert ended.err == "Error: --color takes auto, always or never, not 'sometimes'\n"
+    assert (ended.out, ended.status) == ("", 255)
 
 
 def test_two_dashes_end_the_options() -> None:

@@ -12,6 +12,7 @@ from pybpftool.entries.changes import Told, plain, same_shape
 from pybpftool.entries.shape import Shape
 from pybpftool.entries.typed import TypedEntries
 from pybpftool.errors import PybpftoolError
+from pybpftool.kernel import proc
 from tests.support.btf_builder import BtfBuilder
 
 B = BtfBuilder()
@@ -69,11 +70,17 @@ def test_changes(old: bytes | None, new: bytes | None, record: dict[str, Any], l
     assert plain(told) == line
 
 
-def test_changes_of_bytes_and_of_what_has_no_name() -> None:
+def test_changes_of_bytes_and_of_what_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
     told = Told(Shape("hash", 4, 1), None).change(KEY, b"\1", b"\2")
     fields = [{"field": "value_hex", "old": "01", "new": "02"}]
     assert told == {"change": "changed", "key_hex": "07000000", "fields": fields}
-    assert plain(told) == '~ "07000000"  value_hex: "01" -> "02"'
+    assert plain(told) == "~ 07 00 00 00  value: 01 -> 02"
+    monkeypatch.setattr(proc, "possible_cpus", lambda: 2)
+    shape = Shape("percpu_array", 4, 4)
+    told = Told(shape, None).change(KEY, bytes(16), bytes(8) + b"\1" + bytes(7))
+    assert plain(told) == "~ 07 00 00 00  values[1]: 00 00 00 00 -> 01 00 00 00"
+    told = Told(shape, None).change(KEY, None, bytes(16))
+    assert plain(told) == "+ 07 00 00 00  [00 00 00 00, 00 00 00 00]"
     b = BtfBuilder()
     u8 = b.int("u8", 1)
     padded = b.struct("padded", 2, [("x", u8, 0)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -24,26 +24,25 @@ from pybpftool.insn.code import Insn, decode, encode
 from pybpftool.insn.dot import dot
 from pybpftool.insn.graph import functions
 from pybpftool.insn.lines import Line
-from pybpftool.insn.text import Names, texts
+from pybpftool.insn.text import Names
+from tests.insn.conftest import Shown
 from tests.support.need import need
 
 SUB = 10
-PROGRAM = encode(
-    [
-        mov64_reg(6, 1),
-        call(7),
-        jump_imm(c.JNE, 0, 7, 3),
-        ld_imm64(1, 5),
-        jump(2),
-        ld_imm64(1, 6),
-        Insn(c.JMP | c.CALL, 0, c.PSEUDO_CALL, 1, 1),
-        exit_(),
-        mov64_reg(0, 1),  # slot 10
-        jump_imm(c.JSGT, 1, 5, 2),
-        ld_imm64(0, 3),
-        exit_(),
-    ]
-)
+PROGRAM = [
+    mov64_reg(6, 1),
+    call(7),
+    jump_imm(c.JNE, 0, 7, 3),
+    ld_imm64(1, 5),
+    jump(2),
+    ld_imm64(1, 6),
+    Insn(c.JMP | c.CALL, 0, c.PSEUDO_CALL, 1, 1),
+    exit_(),
+    mov64_reg(0, 1),  # slot 10
+    jump_imm(c.JSGT, 1, 5, 2),
+    ld_imm64(0, 3),
+    exit_(),
+]
 NAMES = Names({7: "bpf_get_prandom_u32"}.get, {2: "sub"}.get, 0, [1, 2])
 PROTOS = {0: "int main_prog(struct __sk_buff * skb)", SUB: "int sub(int n)"}
 LINES = [
@@ -231,41 +230,52 @@ subgraph "cluster_1" {
 """
 
 
-def drawn(
-    data: bytes,
-    protos: dict[int, str] | None = None,
-    lines: Sequence[Line] = (),
-    *,
-    linum: bool = False,
-    opcodes: bytes = b"",
-) -> str:
-    found = dict(texts(data, NAMES))
-    return "".join(dot(functions(decode(data)), found, protos, lines, linum=linum, opcodes=opcodes))
+Drawn = Callable[..., str]
 
 
-def test_visual() -> None:
+@pytest.fixture
+def drawn(shown: Shown) -> Drawn:
+    """The picture of instructions, with what ``dot`` takes beside them."""
+
+    def draw(
+        insns: Sequence[Insn],
+        protos: dict[int, str] | None = None,
+        lines: Sequence[Line] = (),
+        *,
+        linum: bool = False,
+        opcodes: bool = False,
+    ) -> str:
+        data = encode(insns)
+        given = data if opcodes else b""
+        graph = functions(decode(data))
+        return "".join(dot(graph, shown(insns, NAMES), protos, lines, linum=linum, opcodes=given))
+
+    return draw
+
+
+def test_visual(drawn: Drawn) -> None:
     assert drawn(PROGRAM, PROTOS, LINES) == VISUAL.lstrip()
 
 
 @pytest.mark.skipif(sys.byteorder == "big", reason="the bytes stand in the other order")
-def test_visual_linum_opcodes() -> None:
-    found = drawn(PROGRAM, PROTOS, LINES, linum=True, opcodes=PROGRAM)
+def test_visual_linum_opcodes(drawn: Drawn) -> None:
+    found = drawn(PROGRAM, PROTOS, LINES, linum=True, opcodes=True)
     assert found == VISUAL_LINUM_OPCODES.lstrip()
 
 
-def test_without_btf() -> None:
+def test_without_btf(drawn: Drawn) -> None:
     found = drawn(PROGRAM)
     assert "; " not in found.replace('";\n', "")
     assert "{\\\n0: (bf) r6 = r1\\l\\\n| 1: (85) call" in found
 
 
-def test_nothing() -> None:
-    assert drawn(b"") == 'digraph "DOT graph for eBPF program" {\n}\n'
+def test_nothing(drawn: Drawn) -> None:
+    assert drawn([]) == 'digraph "DOT graph for eBPF program" {\n}\n'
 
 
-def test_graphviz_reads_it() -> None:
+def test_graphviz_reads_it(drawn: Drawn) -> None:
     need(shutil.which("dot"), "needs dot, of graphviz")
-    picture = drawn(PROGRAM, PROTOS, LINES, linum=True, opcodes=PROGRAM)
+    picture = drawn(PROGRAM, PROTOS, LINES, linum=True, opcodes=True)
     done = subprocess.run(["dot", "-Tplain"], input=picture, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     nodes = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("node ")]
@@ -351,19 +361,19 @@ def test_path(path: str | None, expected: str) -> None:
     assert found == f"; [{expected} line:70 col:9]\\l\\\n; x\\l\\\n{EXIT}"
 
 
-def test_a_line_is_shown_again_in_the_next_block() -> None:
+def test_a_line_is_shown_again_in_the_next_block(drawn: Drawn) -> None:
     """And in the same one only when another record begins, however alike."""
-    data = encode([mov64_imm(0, 0), mov64_imm(0, 1), jump_imm(c.JEQ, 0, 1, 0), exit_()])
+    data = [mov64_imm(0, 0), mov64_imm(0, 1), jump_imm(c.JEQ, 0, 1, 0), exit_()]
     same = [Line(0, "same", "f.c", 1, 1), Line(1, "same", "f.c", 1, 1), Line(2, "", "f.c", 2, 1)]
     assert drawn(data, {}, same[:1]).count("; same") == 2
     assert drawn(data, {}, same[:2]).count("; same") == 3
     assert drawn(data, {}, same).count("; same") == 2
 
 
-def test_gotol_leads_where_it_goes() -> None:
+def test_gotol_leads_where_it_goes(drawn: Drawn) -> None:
     """As goto does; bpftool takes it for a jump to the next instruction."""
     near = [jump_imm(c.JEQ, 0, 0, 1), jump(1), mov64_imm(0, 0), exit_()]
     far = [near[0], jump_long(1), *near[2:]]
-    picture = drawn(encode(far))
-    assert picture.replace("(06) gotol", "(05) goto") == drawn(encode(near))
+    picture = drawn(far)
+    assert picture.replace("(06) gotol", "(05) goto") == drawn(near)
     assert "bb_3:s -> fn_0_bb_5:n" in picture

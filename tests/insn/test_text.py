@@ -14,6 +14,7 @@ from pybpftool.insn import code as c
 from pybpftool.insn.asm import call, call_function, call_kernel, exit_, ld_imm64, mov64_imm
 from pybpftool.insn.code import Insn, encode
 from pybpftool.insn.text import Names, texts
+from tests.insn.conftest import Shown
 
 HELPERS = {0: "bpf_unspec", 1: "bpf_map_lookup_elem", 211: "bpf_cgrp_storage_delete"}
 NAMES = Names(HELPERS.get)
@@ -254,8 +255,8 @@ ROWS = [row(line) for line in FORMS.strip().splitlines()]
 @pytest.mark.parametrize(
     ("insn", "text"), ROWS, ids=[f"{at} {text}" for at, (_, text) in enumerate(ROWS)]
 )
-def test_form(insn: Insn, text: str) -> None:
-    assert list(texts(encode([insn]), NAMES)) == [(0, text)]
+def test_form(shown: Shown, insn: Insn, text: str) -> None:
+    assert shown([insn], NAMES) == {0: text}
 
 
 @pytest.mark.parametrize(
@@ -271,19 +272,18 @@ def test_form(insn: Insn, text: str) -> None:
     ],
     ids=lambda part: part if isinstance(part, str) else "",
 )
-def test_what_cannot_be(insn: Insn, text: str) -> None:
-    assert list(texts(encode([insn]), NAMES)) == [(0, text)]
+def test_what_cannot_be(shown: Shown, insn: Insn, text: str) -> None:
+    assert shown([insn], NAMES) == {0: text}
 
 
-def test_slots_are_counted() -> None:
-    program = encode([mov64_imm(0, 1), ld_imm64(1, 2), ld_imm64(2, 3), exit_()])
-    assert list(texts(program, NAMES)) == [
-        (0, "(b7) r0 = 1"),
-        (1, "(18) r1 = 0x2"),
-        (3, "(18) r2 = 0x3"),
-        (5, "(95) exit"),
-    ]
-    assert list(texts(b"", NAMES)) == []
+def test_slots_are_counted(shown: Shown) -> None:
+    assert shown([mov64_imm(0, 1), ld_imm64(1, 2), ld_imm64(2, 3), exit_()], NAMES) == {
+        0: "(b7) r0 = 1",
+        1: "(18) r1 = 0x2",
+        3: "(18) r2 = 0x3",
+        5: "(95) exit",
+    }
+    assert shown([], NAMES) == {}
 
 
 def test_a_second_slot_is_never_shown() -> None:
@@ -329,27 +329,25 @@ def sub(off: int, number: int) -> Insn:
     ],
     ids=lambda part: part if isinstance(part, str) else "",
 )
-def test_names(insn: Insn, ksyms: list[int] | None, text: str) -> None:
+def test_names(shown: Shown, insn: Insn, ksyms: list[int] | None, text: str) -> None:
     names = Names(HELPERS.get, SYMBOLS.get, lambda: BASE, ksyms)
-    assert list(texts(encode([insn]), names)) == [(0, f"(85) {text}")]
+    assert shown([insn], names) == {0: f"(85) {text}"}
 
 
-def test_names_kept_secret() -> None:
+def test_names_kept_secret(shown: Shown) -> None:
     """Without the rights to see addresses the kernel zeroes them all."""
-    program = encode([call(0), sub(23, 0), call_kernel(0)])
-    assert [text for _, text in texts(program, Names(HELPERS.get, jited_ksyms=[]))] == [
+    program = [call(0), sub(23, 0), call_kernel(0)]
+    assert list(shown(program, Names(HELPERS.get, jited_ksyms=[])).values()) == [
         "(85) call bpf_unspec#0",
         "(85) call pc+23#0x0",
         "(85) call 0x0#0",
     ]
 
 
-def test_an_address_wraps() -> None:
+def test_an_address_wraps(shown: Shown) -> None:
     names = Names(symbol=SYMBOLS.get, call_base=lambda: 5)
-    assert list(texts(encode([call_function(0), call_kernel(-6)]), names))[1] == (
-        1,
-        "(85) call 0xffffffffffffffff#-6",
-    )
+    found = shown([call_function(0), call_kernel(-6)], names)
+    assert found[1] == "(85) call 0xffffffffffffffff#-6"
 
 
 # ------------------------------------------------------------------ hostile

@@ -75,6 +75,8 @@ DIFFERENCES = {
     "prog-graph": "prog graph draws the control flow of a program; bpftool has no such command.",
     "terminal": "At a terminal a dump of instructions has colours, and arrows from jumps to where "
     "they lead; in a pipe or file it has not.",
+    "color": "--color=always gives pipes the colours of a terminal, never takes them from it; "
+    "bpftool has no such option.",
     "run-contexts": "A raw tracepoint or syscall program runs on the context that it is given, and "
     "what a syscall program left of it can be shown; bpftool asks the kernel for what these types "
     "don't have, and fails.",

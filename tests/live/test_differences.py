@@ -236,6 +236,13 @@ def test_more_words(both: Both, btf_file: Path) -> None:
     assert "layout" not in both.reference("btf", "help").err
 
 
+def test_color(both: Both, pins: str) -> None:
+    with made(KINDS["h_one"], pins) as map:
+        words = ["--color=always", "map", "show", "id", str(map.id)]
+        assert ours(*words) == ours(*words[1:])  # which has no other dress
+        assert both.reference(*words).status
+
+
 def test_typed_data(both: Both, pins: str) -> None:
     with made(KINDS["t_key"], pins) as map:
         handle = ["id", str(map.id)]

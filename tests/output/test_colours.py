@@ -36,15 +36,21 @@ class Terminal(io.BytesIO):
         return True
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, text: str = TEXT, form: str = PLAIN, **env: str) -> str:
+def shown(
+    monkeypatch: pytest.MonkeyPatch,
+    text: str = TEXT,
+    form: str = PLAIN,
+    color: str = "auto",
+    **env: str,
+) -> str:
     """What a terminal gets of a dump in an environment of just these variables and TERM."""
-    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
     for name, value in {"TERM": "xterm", **env}.items():
         monkeypatch.setenv(name, value)
     out = Terminal()
     console = Console(out, io.BytesIO())
     console.form = form
+    console.color = color
     console.show(Bulk(lambda form, depth: iter((text,)), terminal="code"))
     return out.getvalue().decode()
 
@@ -94,14 +100,15 @@ def test_many_jumps_take_no_long_time() -> None:
 
 def test_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     text = shown(monkeypatch)
-    assert "\x1b[32m; if (x > 3)\x1b[0m\n" in text
-    assert "call \x1b[36mbpf_spin_lock#93\x1b[0m" in text
-    assert "\x1b[35mmap[id:5]\x1b[0m" in text
+    assert "\x1b[32m; if (x > 3)\x1b[m\n" in text
+    assert "call \x1b[36mbpf_spin_lock#93\x1b[m" in text
+    assert "\x1b[35mmap[id:5]\x1b[m" in text
     assert "╭" in text
 
 
 def test_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(monkeypatch, NO_COLOR="1") == DRAWN
+    assert shown(monkeypatch, color="never") == DRAWN
 
 
 def test_without_anything(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +116,16 @@ def test_without_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(monkeypatch, form=COMPACT) == TEXT
 
 
-def test_pipes_and_files_get_it_as_it_is() -> None:
-    out = io.BytesIO()
-    Console(out).show(Bulk(lambda form, depth: iter(PIECES), terminal="code"))
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_always(monkeypatch: pytest.MonkeyPatch, env: dict[str, str]) -> None:
+    """The word on the line goes before the environment."""
+    assert shown(monkeypatch, color="always", **env) == shown(monkeypatch)
+    assert shown(monkeypatch, color="always", form=COMPACT, **env) == TEXT
+
+
+@pytest.mark.parametrize("color", ["auto", "never"])
+def test_pipes_and_files_get_it_as_it_is(color: str) -> None:
+    console = Console(out := io.BytesIO())
+    console.color = color
+    console.show(Bulk(lambda form, depth: iter(PIECES), terminal="code"))
     assert out.getvalue().decode() == TEXT

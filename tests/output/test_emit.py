@@ -11,6 +11,7 @@ import pytest
 from pybpftool.command import COMPACT, NOTHING, PLAIN, PRETTY, Bulk, Many, One
 from pybpftool.errors import PybpftoolError
 from pybpftool.output.emit import Console
+from pybpftool.output.paint import RED
 
 
 def console(form: str) -> tuple[Console, io.BytesIO, io.BytesIO]:
@@ -62,12 +63,33 @@ class Terminal(io.BytesIO):
         return True
 
 
-@pytest.mark.parametrize(("form", "text"), [(PLAIN, b"seen\n"), (COMPACT, b"[1]")])
-def test_many_on_a_terminal(form: str, text: bytes) -> None:
-    out = Terminal()
-    made = Console(out)
-    made.form = form
-    made.show(Many([1], "{}\n".format, terminal=lambda record: "seen\n"))
+SEEN, BARE = b"\x1b[31mseen\x1b[m\n", b"seen\n"
+
+
+@pytest.mark.parametrize(
+    ("stream", "form", "color", "text"),
+    [
+        (Terminal, PLAIN, "auto", SEEN),
+        (Terminal, PLAIN, "never", BARE),
+        (Terminal, COMPACT, "auto", b"[1]"),
+        (io.BytesIO, PLAIN, "auto", b"1\n"),
+        (io.BytesIO, PLAIN, "always", SEEN),
+        (io.BytesIO, PLAIN, "never", b"1\n"),
+        (io.BytesIO, COMPACT, "always", b"[1]"),
+    ],
+)
+def test_many_on_a_terminal(
+    stream: type[io.BytesIO],
+    form: str,
+    color: str,
+    text: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    made = Console(out := stream())
+    made.form, made.color = form, color
+    made.show(Many([1], "{}\n".format, terminal=lambda record, paint: paint("seen", RED) + "\n"))
     assert out.getvalue() == text
 
 

@@ -7,15 +7,32 @@ import sys
 
 import pytest
 
-from pybpftool.output.paint import RED, painted
+from pybpftool.command import ALWAYS, AUTO, NEVER
+from pybpftool.output.paint import RED, capable, paint
 from pybpftool.output.progress import watched
 
 
-def test_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    assert painted("gone", RED) == "\x1b[31mgone\x1b[m"
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert painted("gone", RED) == "gone"
+@pytest.mark.parametrize(
+    ("when", "no_color", "coloured"),
+    [
+        (AUTO, "", True),
+        (AUTO, "1", False),
+        (ALWAYS, "1", True),
+        (NEVER, "", False),
+    ],
+)
+def test_colour(when: str, no_color: str, coloured: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    assert paint(when)("gone", RED) == ("\x1b[31mgone\x1b[m" if coloured else "gone")
+
+
+@pytest.mark.parametrize(("term", "able"), [("xterm", True), ("dumb", False), (None, False)])
+def test_capable(term: str | None, able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if term:
+        monkeypatch.setenv("TERM", term)
+    else:
+        monkeypatch.delenv("TERM", raising=False)
+    assert capable() is able
 
 
 class Screen(io.StringIO):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ...command import Call, Options, Record, Words
     from ...kernel.handles import Map
+    from ...output.paint import Paint
 
 
 def export(options: Options, map: Map, file: str | None = None) -> Bulk | One:
@@ -130,13 +131,13 @@ def line(record: Record) -> str:
     return dumps(record) + "\n"
 
 
-def _painted(record: Record) -> str:
+def _painted(record: Record, paint: Paint) -> str:
     """A change as a line for a terminal."""
     from ...entries.changes import plain
-    from ...output.paint import GREEN, RED, YELLOW, painted
+    from ...output.paint import GREEN, RED, YELLOW
 
     colour = {"added": GREEN, "removed": RED, "changed": YELLOW}[record["change"]]
-    return painted(plain(record), colour) + "\n"
+    return paint(plain(record), colour) + "\n"
 
 
 def read_target(words: Words, call: Call) -> Map | str:
