@@ -56,7 +56,7 @@ def elf(
     numbers = struct.pack(f"<{len(versions) + 1}H", *range(1, len(versions) + 2))
     more = [(VERDEF, definitions, 1), (VERSYM, numbers, 2)] if versions else []
     for kind, content, size in [*data, (STRTAB, names, 0), *more]:
-        link = 4 if size else 0
+        link = 2 if kind == VERSYM else 4 if size else 0
         sections.append((0, kind, 0, 0, head + len(body), len(content), link, 0, 1, size))
         body += content
     header = b"\x7fELF" + bytes([2 if wide else 1, 1, 1]) + bytes(9)
