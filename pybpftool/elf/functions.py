@@ -98,10 +98,23 @@ def _versions(sections: list[Any], order: str) -> list[str]:
     known: dict[int, str] = {}
     words = b""
     for each in sections:
-        if each.header["sh_type"] == "SHT_GNU_verdef":
-            for version, names in each.iter_versions():
-                known[version["vd_ndx"]] = next(iter(names)).name
+        if each.header["sh_type"] == "SHT_GNU_verdef" and each.header["sh_link"] < len(sections):
+            known.update(_defined(each.data(), sections[each.header["sh_link"]].data(), order))
         elif each.header["sh_type"] == "SHT_GNU_versym":
             words = each.data()
     numbers = struct.unpack(f"{order}{len(words) // 2}H", words[: len(words) & ~1])
     return [known.get(number & _VERSION, "") for number in numbers]
+
+
+def _defined(data: bytes, names: bytes, order: str) -> Iterator[tuple[int, str]]:
+    """Number and name of each version: a chain of definitions, each with a list of names."""
+    definition, at = struct.Struct(order + "HHHHIII"), 0
+    while at + definition.size <= len(data):
+        _, _, number, _, _, first, following = definition.unpack_from(data, at)
+        if at + first + 4 <= len(data):
+            (name,) = struct.unpack_from(order + "I", data, at + first)
+            end = names.find(0, name, name + _LONGEST)
+            yield number, names[name : max(name, end)].decode("utf-8", "surrogateescape")
+        if not following:
+            break
+        at += following

@@ -28,7 +28,7 @@ class opened:  # noqa: N801 - reads as a word: ``with opened(path) as (elf, kind
         # pyelftools lets the errors of its own parsing and decoding through on broken files
         self._broken = (
             *(ELFError, ValueError, KeyError, IndexError, AttributeError, TypeError),
-            *(MemoryError, OverflowError, AssertionError),
+            *(MemoryError, OverflowError, AssertionError, OSError),
         )
         with during(self._path):
             self._file = open(self._path, "rb")

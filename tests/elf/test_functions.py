@@ -14,13 +14,23 @@ from pybpftool.errors import BadData, KernelError, PybpftoolError
 FUNC, OBJECT, WEAK, GLOBAL = 2, 1, 2, 1
 TEXT_OFFSET, TEXT_ADDRESS = 0x1000, 0x401000
 DYNSYM, SYMTAB, STRTAB, PROGBITS = 11, 2, 3, 1
+VERDEF, VERSYM = 0x6FFFFFFD, 0x6FFFFFFF
 
 Symbol = tuple[str, int, int, int]
 """Name, type, binding, address."""
 
 
-def elf(dynamic: Sequence[Symbol], all: Sequence[Symbol], *, wide: bool = True) -> bytes:
-    """An executable whose only code is at TEXT_ADDRESS, and at TEXT_OFFSET in the file."""
+def elf(
+    dynamic: Sequence[Symbol],
+    all: Sequence[Symbol],
+    *,
+    wide: bool = True,
+    versions: Sequence[str] = (),
+) -> bytes:
+    """An executable whose only code is at TEXT_ADDRESS, and at TEXT_OFFSET in the file.
+
+    ``versions``: of the dynamic symbols, each in its turn.
+    """
     names = b"\0.text\0"
     data: list[tuple[int, bytes, int]] = []
     for kind, symbols in ((DYNSYM, dynamic), (SYMTAB, all)):
@@ -37,8 +47,16 @@ def elf(dynamic: Sequence[Symbol], all: Sequence[Symbol], *, wide: bool = True) 
     head = 64 if wide else 52
     body = b""
     sections = [(0,) * 10, (1, PROGBITS, 6, TEXT_ADDRESS, TEXT_OFFSET, 64, 0, 0, 1, 0)]
-    for kind, content, size in [*data, (STRTAB, names, 0)]:
-        link = 4 if size else 0
+    definitions = b""
+    for number, version in enumerate(versions, 2):
+        following = 28 if number < len(versions) + 1 else 0
+        definitions += struct.pack("<4H3I", 1, 0, number, 1, 0, 20, following)
+        definitions += struct.pack("<2I", len(names), 0)
+        names += version.encode() + b"\0"
+    numbers = struct.pack(f"<{len(versions) + 1}H", *range(1, len(versions) + 2))
+    more = [(VERDEF, definitions, 1), (VERSYM, numbers, 2)] if versions else []
+    for kind, content, size in [*data, (STRTAB, names, 0), *more]:
+        link = 2 if kind == VERSYM else 4 if size else 0
         sections.append((0, kind, 0, 0, head + len(body), len(content), link, 0, 1, size))
         body += content
     header = b"\x7fELF" + bytes([2 if wide else 1, 1, 1]) + bytes(9)
@@ -97,6 +115,18 @@ def test_one_function(name: str, offset: int, path: str) -> None:
 def test_no_function(name: str, says: str, path: str) -> None:
     with pytest.raises(PybpftoolError, match=says):
         function_offset(path, name)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_versions_of_dynamic_symbols(wide: bool, tmp_path: Path) -> None:
+    path = tmp_path / "library"
+    symbols = [("f", FUNC, GLOBAL, TEXT_ADDRESS + at) for at in (4, 8)]
+    path.write_bytes(elf(symbols, [], wide=wide, versions=["OLD", "NEW"]))
+    assert function_offset(str(path), "f@OLD") == TEXT_OFFSET + 4
+    assert function_offset(str(path), "f@@NEW") == TEXT_OFFSET + 8
+    for name in ("f", "f@NEWER"):
+        with pytest.raises(PybpftoolError, match=f"function(s|) {name}$"):
+            function_offset(str(path), name)
 
 
 def test_functions_by_name(path: str) -> None:
