@@ -30,7 +30,7 @@ _FRAME = 10
 _U64, _U32 = (1 << 64) - 1, (1 << 32) - 1
 _SIZES = {insn.W: 4, insn.H: 2, insn.B: 1, insn.DW: 8}
 _MEM, _MODE, _SIZE, _OP = insn.MEM, 0xE0, 0x18, 0xF0
-_MOST_VISITS = 64
+_MOST_VISITS = 32
 """Times an instruction is looked at, on average; enough for all there can be to learn."""
 
 
@@ -84,10 +84,11 @@ def reached(
     states: dict[int, _State] = {}
     waiting = [(0, _State({}, {}, certain=True))]
     left = _MOST_VISITS * count
-    while waiting and left:
+    while waiting and left > 0:
         slot, state = waiting.pop()
         if not 0 <= slot < count:
             continue
+        left -= 1
         before = states.get(slot)
         if before is not None:
             after = before.merged(state)
@@ -95,9 +96,10 @@ def reached(
                 continue
             state = after
         states[slot] = state
-        left -= 1
         following = _State(dict(state.regs), dict(state.stack), certain=state.certain)
         waiting += _step(code, slot, following, values, contents, verified_alone, shared)
+    if waiting:
+        return dict.fromkeys(range(count), False)  # it is made to be hard, so nothing is known
     return {slot: state.certain for slot, state in states.items()}
 
 

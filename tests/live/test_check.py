@@ -16,7 +16,7 @@ from pybpftool.sources import kernel_btf
 from tests.live.compare import ours
 from tests.live.test_load import CORE, OBJECTS
 from tests.support.btf_builder import BtfBuilder
-from tests.support.clang import compiled
+from tests.support.clang import HEAD, compiled
 from tests.support.need import need
 
 pytestmark = [
@@ -197,6 +197,16 @@ def test_it_is_as_foretold(name: str, tmp_path: Path, place: str) -> None:
         assert (record["loads"], problems(record)) == (known, expected)
 
 
+def test_licences(tmp_path: Path, place: str) -> None:
+    """A helper that is for the GPL alone."""
+    head = HEAD.replace("GPL", "Proprietary")
+    made = compiled(tmp_path, "licence", CASES["a_field"][0], head=head)
+    record = checked(made)
+    assert (record["loads"], problems(record)) == (False, ["helper bpf_probe_read_kernel"])
+    assert "GPL" in record["programs"][0]["problems"][0]["reason"]
+    assert not loads(made, place)
+
+
 @pytest.mark.parametrize("path", XDP_TOOLS, ids=lambda path: path.stem)
 def test_objects_of_xdp_tools(path: Path, place: str) -> None:
     before = set(os.listdir("/sys/fs/bpf"))
@@ -294,6 +304,7 @@ def test_a_saved_probe(tmp_path: Path) -> None:
     ("words", "error"),
     [
         (["{none}"], "failed to open object file: {none}: No such file or directory"),
+        ([], "'check' needs at least 1 arguments, 0 found"),
         (["{made}", "btf", "{none}"], "{none}: No such file or directory"),
         (["{made}", "btf", "{text}"], "{text}: neither BTF nor ELF"),
         (["{made}", "features", "{none}"], "{none}: No such file or directory"),
