@@ -14,7 +14,7 @@ from pkgutil import iter_modules
 import pytest
 
 import pybpftool
-from pybpftool import KernelError, PybpftoolError, open_map
+from pybpftool import BadData, KernelError, PybpftoolError, open_map
 from tests.support.leaks import no_descriptors_left
 from tests.support.tape import FakeMap, Kernel
 
@@ -272,6 +272,28 @@ def test_lists() -> None:
         assert pybpftool.btfs() == []
 
 
+# ------------------------------------------------------------------ object files
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "says"),
+    [
+        (None, KernelError, "No such file or directory"),
+        (b"", BadData, "x.o: "),
+        (b"\x7fELF\2\1\1", BadData, "x.o: "),
+        (b"no object", BadData, "x.o: "),
+    ],
+)
+def test_files_that_are_no_objects(
+    data: bytes | None, error: type[Exception], says: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.o"
+    if data is not None:
+        path.write_bytes(data)
+    with Maps(), no_descriptors_left(), pytest.raises(error, match=says):
+        pybpftool.load(str(path))
+
+
 # ------------------------------------------------------------------ the module
 
 
@@ -292,6 +314,10 @@ def test_types_are_those_of_the_documents(tmp_path: Path) -> None:
         "    reveal_type(map)\n"
         "reveal_type(pybpftool.maps()[0].key_size)\n"
         "reveal_type(pybpftool.kernel_btf().find('list_head'))\n"
+        "with pybpftool.load('x.o', reuse={'m': map}) as obj:\n"
+        "    reveal_type(obj.maps['m'])\n"
+        "    reveal_type(obj.programs['p'].attach())\n"
+        "    reveal_type(obj.programs['p'].run(b'').retval)\n"
         "pybpftool.no_such\n"
     )
     done = subprocess.run(
@@ -302,7 +328,8 @@ def test_types_are_those_of_the_documents(tmp_path: Path) -> None:
         env={**os.environ, "MYPYPATH": str(Path(pybpftool.__file__).parents[1])},
     )
     told = re.findall(r'Revealed type is "(.*)"', done.stdout)
-    assert told == ["pybpftool.api.Map", "int", "int | None"]
+    classes = ["pybpftool.api.Map", "pybpftool.api.Link"]
+    assert told == ["pybpftool.api.Map", "int", "int | None", *classes, "int"]
     assert 'Module has no attribute "no_such"' in done.stdout
 
 

@@ -24,7 +24,7 @@ from .target import attach_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from ..btf.spec import Btf
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _STRUCT_OPS_MAP = 26
 _EXT = 28
+_MOST_MISSING = 16
+"""Missing options that are told; for each the whole configuration is read."""
 _KCONFIG = -1
 """Stands for the index of the map of the kernel's configuration."""
 
@@ -46,26 +48,27 @@ _KCONFIG = -1
 class Facts:
     """What is known of a kernel beside its types; this one knows nothing.
 
-    What is not known counts as there.  ``here``: whether it is the running kernel.
+    Each method gives a sentence why not; it is empty where nothing is known to stand in the way.
+    ``here``: whether it is the running kernel.
     """
 
     here = False
 
-    def map_type(self, number: int) -> bool:
-        """Whether there are maps of a type (enum bpf_map_type)."""
-        return True
-
-    def program(self, program: ProgramSpec, target: Target) -> str:
-        """Why no program of that type loads for that target, whatever its code; else empty."""
+    def map_type(self, number: int) -> str:
+        """Maps of a type (enum bpf_map_type)."""
         return ""
 
-    def helper(self, program: ProgramSpec, target: Target, number: int) -> bool:
-        """Whether such a program may call a helper (enum bpf_func_id)."""
-        return True
+    def program(self, program: ProgramSpec, target: Target) -> str:
+        """Programs of that type for that target, whatever their code."""
+        return ""
 
-    def kfunc(self, program: ProgramSpec, target: Target, module: int, type_id: int) -> bool:
-        """Whether such a program may call a kernel function; module and type id as in a target."""
-        return True
+    def helper(self, program: ProgramSpec, target: Target, number: int) -> str:
+        """The call of a helper (enum bpf_func_id) by such a program."""
+        return ""
+
+    def kfunc(self, program: ProgramSpec, target: Target, module: int, type_id: int) -> str:
+        """The call of a kernel function by such a program; module and type id as in a target."""
+        return ""
 
 
 class KernelOfFile:
@@ -149,9 +152,11 @@ class _Check:
                 self.unwanted |= {*self.found.operations.get(map.name, {}).values()}
                 continue
             label = word(MAP_TYPES, map.type) or str(map.type)
-            if (known and map.type not in known) or not self.facts.map_type(map.type):
-                reason = f"map '{map.name}': this kernel has no maps of type {label}"
-                self.of_maps[index] = _problem("map_type", map.name, reason)
+            reason = f"this kernel has no maps of type {label}"
+            if not known or map.type in known:
+                reason = self.facts.map_type(map.type)
+            if reason:
+                self.of_maps[index] = _problem("map_type", map.name, f"map '{map.name}': {reason}")
             elif map.type == _STRUCT_OPS_MAP:
                 reason = self._operations(map)
                 if reason:
@@ -190,19 +195,13 @@ class _Check:
         if self.facts.here:
             self._addresses(btf)
         for index, each in enumerate(self.externs):
-            if each.spec.section == spec.KCONFIG:
-                self._configured(index, btf)
-            elif not externs.is_void(btf, each.spec):
+            if each.spec.section == spec.KSYMS and not externs.is_void(btf, each.spec):
                 try:
                     externs.typed([each], btf, lambda: self.kernel.btf, self.kernel.modules)
                 except PybpftoolError as error:
                     kind = "kfunc" if each.spec.is_function else "ksym"
                     self.of_externs[index] = _problem(kind, each.spec.name, error.message)
-        size = externs.place_values(self.externs, btf)
-        if size and self.facts.here and not self.of_externs:
-            self.contents[_KCONFIG] = externs.values(self.externs, btf, size, virtual)
-        elif size:
-            self.contents[_KCONFIG] = None
+        self.contents[_KCONFIG] = self._configuration(btf) if self.facts.here else None
 
     def _addresses(self, btf: Btf) -> None:
         try:
@@ -219,15 +218,21 @@ class _Check:
                 reason = why or f"this kernel has no symbol {wanted.name}"
                 self.of_externs[index] = _problem("ksym", wanted.name, reason)
 
-    def _configured(self, index: int, btf: Btf) -> None:
-        if not self.facts.here:
-            return
-        each = self.externs[index]
-        alone = [Extern(each.spec)]
-        try:
-            externs.values(alone, btf, externs.place_values(alone, btf), virtual)
-        except PybpftoolError as error:
-            self.of_externs[index] = _problem("kconfig", each.spec.name, error.message)
+    def _configuration(self, btf: Btf) -> bytes | None:
+        """What the kernel's configuration gives to the program; None where some is missing."""
+        asked = [each for each in self.externs if each.spec.section == spec.KCONFIG]
+        contents: bytes | None = None
+        size, missing = externs.place_values(self.externs, btf), 0
+        while asked and contents is None and missing < _MOST_MISSING:
+            contents, why = _configured(asked, btf, size)
+            if why:
+                told = why.replace(":", " ").split()
+                bad = next((each for each in asked if each.spec.name in told), asked[0])
+                asked.remove(bad)
+                problem = _problem("kconfig", bad.spec.name, why)
+                self.of_externs[self.externs.index(bad)] = problem
+                missing += 1
+        return None if missing else contents
 
     # -------------------------------------------------------------- a program
 
@@ -280,8 +285,13 @@ class _Check:
         alone = {base for base, function in linked.functions[1:] if not function.hidden}
         there = reached(linked.code, values, self.contents, alone)
         found = {**poisoned}
+        calls = {
+            slot: self.externs[reference.index]
+            for slot, reference in linked.references
+            if reference.kind == spec.EXTERN_CALL
+        }
         for slot in sorted(there):
-            called = None if refusals else self._called(program, target, linked, slot)
+            called = None if refusals else self._called(program, target, linked, slot, calls)
             if called is not None:
                 found.setdefault(slot, called)
         for slot in sorted(found.keys() & there.keys()):
@@ -361,9 +371,14 @@ class _Check:
         return found
 
     def _called(
-        self, program: ProgramSpec, target: Target, linked: Linked, slot: int
+        self,
+        program: ProgramSpec,
+        target: Target,
+        linked: Linked,
+        slot: int,
+        calls: Mapping[int, Extern],
     ) -> Record | None:
-        """What is wrong with what an instruction calls."""
+        """What is wrong with what an instruction calls; ``calls``: kernel functions, by slot."""
         op, register, _, imm = struct.unpack_from("=BBhi", linked.code, slot * SLOT)
         source = registers(register)[1]
         if op != JMP | CALL:
@@ -371,20 +386,16 @@ class _Check:
         if source == 0 and imm != POISON:
             name = f"bpf_{HELPERS[imm]}" if 0 < imm < len(HELPERS) else f"number {imm}"
             known = self._enum("bpf_func_id")
-            if known and imm not in known:
-                reason = f"this kernel has no helper {name}"
-            elif not self.facts.helper(program, target, imm):
-                reason = f"programs like this may not call {name} here"
-            else:
-                return None
-            return self._at(linked, slot, "helper", name, reason)
-        for at, reference in linked.references:
-            if at == slot and reference.kind == spec.EXTERN_CALL:
-                to = self.externs[reference.index]
-                if to.type_id and not self.facts.kfunc(program, target, to.btf, to.type_id):
-                    reason = f"programs like this may not call {to.spec.name} here"
-                    return self._at(linked, slot, "kfunc", to.spec.name, reason)
-        return None
+            reason = f"this kernel has no helper {name}"
+            if not known or imm in known:
+                reason = self.facts.helper(program, target, imm)
+            return self._at(linked, slot, "helper", name, reason) if reason else None
+        to = calls.get(slot)
+        if to is None or not to.type_id:
+            return None
+        name = to.spec.name
+        reason = self.facts.kfunc(program, target, to.btf, to.type_id)
+        return self._at(linked, slot, "kfunc", name, f"{name}: {reason}") if reason else None
 
     def _at(self, linked: Linked, slot: int, kind: str, name: str, reason: str) -> Record:
         problem = _problem(kind, name, reason)
@@ -396,6 +407,14 @@ class _Check:
             problem["source"] = source
         problem["certain"] = True
         return problem
+
+
+def _configured(asked: list[Extern], btf: Btf, size: int) -> tuple[bytes | None, str]:
+    """The values of the externs of .kconfig, or why not."""
+    try:
+        return externs.values(asked, btf, size, virtual), ""
+    except PybpftoolError as error:
+        return None, error.message
 
 
 def _problem(kind: str, name: str, reason: str) -> Record:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import struct
 import sys
+from heapq import heappop, heappush
 
 from ..insn import code as insn
-from ..insn.code import SLOT, WIDE, registers
+from ..insn.code import WIDE, registers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _FRAME = 10
 _U64, _U32 = (1 << 64) - 1, (1 << 32) - 1
 _SIZES = {insn.W: 4, insn.H: 2, insn.B: 1, insn.DW: 8}
 _MEM, _MODE, _SIZE, _OP = insn.MEM, 0xE0, 0x18, 0xF0
-_MOST_VISITS = 64
+_MOST_VISITS = 32
 """Times an instruction is looked at, on average; enough for all there can be to learn."""
 
 
@@ -79,86 +80,167 @@ def reached(
     will put in what is not known here.  ``verified_alone``: where functions begin that the kernel
     verifies for any arguments.
     """
-    count = len(code) // SLOT
-    shared = _addresses_taken(code)
-    states: dict[int, _State] = {}
-    waiting = [(0, _State({}, {}, certain=True))]
-    left = _MOST_VISITS * count
-    while waiting and left:
-        slot, state = waiting.pop()
-        if not 0 <= slot < count:
-            continue
-        before = states.get(slot)
-        if before is not None:
-            after = before.merged(state)
-            if after is None:
-                continue
-            state = after
-        states[slot] = state
-        left -= 1
-        following = _State(dict(state.regs), dict(state.stack), certain=state.certain)
-        waiting += _step(code, slot, following, values, contents, verified_alone, shared)
-    return {slot: state.certain for slot, state in states.items()}
+    return _Walk(code, values, contents, verified_alone).run()
 
 
-def _step(
-    code: bytes | bytearray,
-    slot: int,
-    state: _State,
-    values: Mapping[int, Value],
-    contents: Mapping[int, bytes | None],
-    verified_alone: set[int],
-    shared: int,
-) -> list[tuple[int, _State]]:
-    """The slots that may follow, with what is known there; ``state`` is changed."""
-    op, register, off, imm = struct.unpack_from("=BBhi", code, slot * SLOT)
-    dst, src = registers(register)
-    regs = state.regs
-    kind = op & 7
-    following = slot + 1
-    if op == WIDE:
-        following = slot + 2
-        if src == insn.FUNC:
-            regs[dst] = PRESENT
-            other = _State({}, {}, certain=state.certain)
-            return [(following, state), (slot + 1 + imm, other)]
-        if slot in values:
-            regs[dst] = values[slot]
-        elif src == 0 and following * SLOT <= len(code):
-            high = struct.unpack_from("=I", code, slot * SLOT + 12)[0]
-            regs[dst] = high << 32 | imm & _U32
-        else:
-            regs[dst] = PRESENT
-    elif kind in (insn.ALU, insn.ALU64):
-        _set(regs, dst, *_computed(regs, op, dst, src, imm, off))
-    elif kind == insn.LDX:
-        size = _SIZES[op & _SIZE]
-        if op & _MODE != _MEM:
-            regs.pop(dst, None)
-        elif src == _FRAME:
-            there = (off, size) in state.stack
-            value = state.stack.get((off, size))
-            _set(regs, dst, there, value if off < shared else None)
-        else:
-            _set(regs, dst, *_loaded(regs.get(src), off, size, contents))
-    elif kind in (insn.ST, insn.STX):
-        if dst == _FRAME:
+class _Walk:
+    """The way through a program, from one place where ways meet to the next.
+
+    What is known is kept for these places alone.  The first of those that wait comes first: so
+    code without loops is walked through once.
+    """
+
+    def __init__(
+        self,
+        code: bytes | bytearray,
+        values: Mapping[int, Value],
+        contents: Mapping[int, bytes | None],
+        verified_alone: set[int],
+    ) -> None:
+        self.code = code
+        self.insns = list(struct.iter_unpack("=BBhi", code))
+        self.values = values
+        self.contents = contents
+        self.alone = verified_alone
+        self.shared = _addresses_taken(self.insns)
+        self.meeting = _meeting_places(self.insns)
+        self.states: dict[int, _State] = {}
+        self.waiting: list[int] = []
+        self.queued: set[int] = set()
+        self.seen: dict[int, bool] = {}
+
+    def run(self) -> dict[int, bool]:
+        """The answer of ``reached``."""
+        self._come(0, _State({}, {}, certain=True))
+        left = _MOST_VISITS * len(self.insns)
+        while self.waiting and left > 0:
+            slot = heappop(self.waiting)
+            self.queued.discard(slot)
+            known = self.states[slot]
+            state = _State(dict(known.regs), dict(known.stack), certain=known.certain)
+            while True:
+                left -= 1
+                self.seen[slot] = self.seen.get(slot, False) or state.certain
+                following = self._step(slot, state)
+                if following in self.meeting:
+                    self._come(following, state)
+                    break
+                if not 0 <= following < len(self.insns):
+                    break
+                slot = following
+        if self.waiting:
+            return dict.fromkeys(range(len(self.insns)), False)  # made to be hard: who knows
+        return self.seen
+
+    def _come(self, slot: int, state: _State) -> None:
+        """Learn that a meeting place is reached with this state."""
+        if not 0 <= slot < len(self.insns):
+            return
+        before = self.states.get(slot)
+        after = state if before is None else before.merged(state)
+        if after is not None:
+            self.states[slot] = after
+            if slot not in self.queued:
+                self.queued.add(slot)
+                heappush(self.waiting, slot)
+
+    def _step(self, slot: int, state: _State) -> int:
+        """The slot that follows, -1 for none; ``state`` becomes what is known there."""
+        op, register, off, imm = self.insns[slot]
+        dst, src = registers(register)
+        regs = state.regs
+        kind = op & 7
+        if op == WIDE:
+            if src == insn.FUNC:
+                regs[dst] = PRESENT
+                self._come(slot + 1 + imm, _State({}, {}, certain=state.certain))
+            elif slot in self.values:
+                regs[dst] = self.values[slot]
+            elif src == 0 and slot + 1 < len(self.insns):
+                regs[dst] = (self.insns[slot + 1][3] & _U32) << 32 | imm & _U32
+            else:
+                regs[dst] = PRESENT
+            return slot + 2
+        if kind in (insn.ALU, insn.ALU64):
+            _set(regs, dst, *_computed(regs, op, dst, src, imm, off))
+        elif kind == insn.LDX:
             size = _SIZES[op & _SIZE]
-            for at, width in [*state.stack]:
-                if at < off + size and off < at + width:
-                    del state.stack[at, width]
-            if op & _MODE == _MEM and (kind == insn.ST or src in regs):
-                mask = (1 << 8 * size) - 1
-                stored = imm & mask if kind == insn.ST else regs[src]
-                if size == 8 or not isinstance(stored, tuple):
-                    state.stack[off, size] = stored & mask if isinstance(stored, int) else stored
-        if kind == insn.STX and op & _MODE == insn.ATOMIC and imm & insn.FETCH:
-            regs.pop(0 if imm == insn.CMPXCHG else src, None)
-    elif kind in (insn.JMP, insn.JMP32):
-        return _jump(state, slot, op, dst, src, off, imm, verified_alone)
-    else:
-        regs.pop(0, None)  # packets read the old way, into r0
-    return [(following, state)]
+            if op & _MODE != _MEM:
+                regs.pop(dst, None)
+            elif src == _FRAME:
+                there = (off, size) in state.stack
+                value = state.stack.get((off, size))
+                _set(regs, dst, there, value if off < self.shared else None)
+            else:
+                _set(regs, dst, *_loaded(regs.get(src), off, size, self.contents))
+        elif kind in (insn.ST, insn.STX):
+            if dst == _FRAME:
+                known = kind == insn.ST or src in regs
+                _store(state, op, off, known, imm if kind == insn.ST else regs.get(src))
+            if kind == insn.STX and op & _MODE == insn.ATOMIC and imm & insn.FETCH:
+                regs.pop(0 if imm == insn.CMPXCHG else src, None)
+        elif kind in (insn.JMP, insn.JMP32):
+            return self._jump(slot, state, op, dst, src, off, imm)
+        else:
+            regs.pop(0, None)  # packets read the old way, into r0
+        return slot + 1
+
+    def _jump(
+        self, slot: int, state: _State, op: int, dst: int, src: int, off: int, imm: int
+    ) -> int:
+        regs = state.regs
+        what, is_long = op & _OP, op & 7 == insn.JMP32
+        if what == insn.EXIT:
+            return -1
+        if what == insn.JA:
+            return slot + 1 + (imm if is_long else off)
+        if what == insn.CALL:
+            if src == insn.PSEUDO_CALL:
+                to = slot + 1 + imm
+                given = () if to in self.alone else range(1, 6)
+                passed = {key: regs[key] for key in given if key in regs}
+                self._come(to, _State(passed, {}, certain=state.certain))
+            for register in range(6):
+                regs.pop(register, None)
+            return slot + 1
+        if what != insn.JCOND and dst in regs and (src in regs or not op & insn.X):
+            two: Value = regs[src] if op & insn.X else imm & _U64
+            taken = _compared(what, regs[dst], two, 32 if is_long else 64)
+            if taken is not None:
+                return slot + 1 + off * taken
+            state.certain = False
+        there = _State(dict(regs), dict(state.stack), certain=state.certain)
+        self._come(slot + 1 + off, there)
+        return slot + 1
+
+
+def _meeting_places(insns: list[tuple[int, ...]]) -> set[int]:
+    """Where jumps and calls lead to."""
+    found = set()
+    for slot, (op, register, off, imm) in enumerate(insns):
+        if op & 7 in (insn.JMP, insn.JMP32):
+            what = op & _OP
+            if what == insn.CALL or op == insn.JMP32 | insn.JA:
+                found.add(slot + 1 + imm)
+            elif what != insn.EXIT:
+                found.add(slot + 1 + off)
+        elif op == WIDE and registers(register)[1] == insn.FUNC:
+            found.add(slot + 1 + imm)
+    return found
+
+
+def _store(state: _State, op: int, off: int, known: bool, value: Value) -> None:
+    """Put a value into a slot of the stack, in the place of all that it overlaps."""
+    size = _SIZES[op & _SIZE]
+    for at, width in [*state.stack]:
+        if at < off + size and off < at + width:
+            del state.stack[at, width]
+    if op & _MODE != _MEM or not known:
+        return
+    if isinstance(value, int):
+        state.stack[off, size] = value & ((1 << 8 * size) - 1)
+    elif size == 8 or value is None:
+        state.stack[off, size] = value
 
 
 def _set(regs: dict[int, Value], register: int, known: bool, value: Value) -> None:
@@ -166,37 +248,6 @@ def _set(regs: dict[int, Value], register: int, known: bool, value: Value) -> No
         regs[register] = value
     else:
         regs.pop(register, None)
-
-
-def _jump(
-    state: _State, slot: int, op: int, dst: int, src: int, off: int, imm: int, alone: set[int]
-) -> list[tuple[int, _State]]:
-    regs = state.regs
-    what, is_long = op & _OP, op & 7 == insn.JMP32
-    if what == insn.EXIT:
-        return []
-    if what == insn.JA:
-        return [(slot + 1 + (imm if is_long else off), state)]
-    if what == insn.CALL:
-        others = []
-        if src == insn.PSEUDO_CALL:
-            to = slot + 1 + imm
-            given = {} if to in alone else {key: regs[key] for key in range(1, 6) if key in regs}
-            others = [(to, _State(given, {}, certain=state.certain))]
-        for register in range(6):
-            regs.pop(register, None)
-        return [(slot + 1, state), *others]
-    there = _State(dict(regs), dict(state.stack), certain=state.certain)
-    both = [(slot + 1, state), (slot + 1 + off, there)]
-    if what == insn.JCOND or dst not in regs or (op & insn.X and src not in regs):
-        return both
-    one = regs[dst]
-    two: Value = regs[src] if op & insn.X else imm & _U64
-    taken = _compared(what, one, two, 32 if is_long else 64)
-    if taken is None:
-        state.certain = there.certain = False
-        return both
-    return [both[taken]]
 
 
 def _compared(what: int, one: Value, two: Value, bits: int) -> bool | None:
@@ -293,17 +344,16 @@ def _loaded(
     return True, int.from_bytes(held[at : at + size], sys.byteorder)
 
 
-def _addresses_taken(code: bytes | bytearray) -> int:
+def _addresses_taken(insns: list[tuple[int, ...]]) -> int:
     """The lowest stack offset whose address is taken: from there on, others may write."""
     lowest = 0
-    for slot in range(len(code) // SLOT):
-        op, register, _, _ = struct.unpack_from("=BBhi", code, slot * SLOT)
+    for slot, (op, register, _, _) in enumerate(insns):
         dst, src = registers(register)
         if op != insn.ALU64 | insn.MOV | insn.X or src != _FRAME:
             continue
         offset = -512
-        if (slot + 2) * SLOT <= len(code):
-            op, register, _, imm = struct.unpack_from("=BBhi", code, (slot + 1) * SLOT)
+        if slot + 1 < len(insns):
+            op, register, _, imm = insns[slot + 1]
             if op == insn.ALU64 | insn.ADD and registers(register)[0] == dst:
                 offset = imm
         lowest = min(lowest, offset)

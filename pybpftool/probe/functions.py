@@ -51,15 +51,9 @@ def helper_ids(full: bool) -> list[int]:
     ]
 
 
-def helpers(
-    prober: Prober, prog_type: str, ids: list[int], fields: dict[str, int] | None = None
-) -> list[int]:
-    """Those of the helpers ``ids`` that programs of ``prog_type`` may call.
-
-    ``fields``: by which they load, where these are not the usual ones.
-    """
-    if fields is None:
-        fields = {} if prober.ifindex else numbers(tables.PROG_TYPES[prog_type].fields)
+def helpers(prober: Prober, prog_type: str, ids: list[int]) -> list[int]:
+    """Those of the helpers ``ids`` that programs of ``prog_type`` may call."""
+    fields = {} if prober.ifindex else numbers(tables.PROG_TYPES[prog_type].fields)
     loader = _caller(prober, prog_type, fields)
     return [number for number in ids if _called(prober, loader, number, _no_helper(prober)).known]
 
@@ -81,11 +75,25 @@ def refusal(prober: Prober, prog_type: str, fields: dict[str, int]) -> str:
     """Why no program of ``prog_type`` loads by ``fields``, whatever its code; empty if some do."""
     code = encode([asm.mov64_reg(0, 5), asm.exit_()])  # nothing is in r5: the verifier stops there
     result, log = Loader(PROG_TYPES.index(prog_type), code, fields).offer()
-    if result >= 0 or b"!read_ok" in log or (prober.judge(result).why and result != -errno.EPERM):
+    told = prober.judge(result).known is not None or result == -errno.EPERM
+    if result >= 0 or b"!read_ok" in log or not told:
         return ""
-    lines = [line for line in log.decode("utf-8", "replace").split("\n") if line.strip()]
-    said = [line for line in lines if not line.startswith(("processed ", "verification "))]
-    return said[-1].strip() if said else os.strerror(-result)
+    return _last_line(log) or os.strerror(-result)
+
+
+def helper_refusal(prober: Prober, prog_type: str, fields: dict[str, int], number: int) -> str:
+    """Why a program that loads by ``fields`` may not call a helper; empty if it may."""
+    _, log = _caller(prober, prog_type, fields).offer(number)
+    refusals = (b"invalid func ", b"GPL", *_NO_HELPER)
+    return _last_line(log) if any(each in log for each in refusals) else ""
+
+
+def _last_line(log: bytes) -> str:
+    """The reason in the verifier's log, which ends with statistics."""
+    for line in reversed(log.decode("utf-8", "replace").split("\n")):
+        if line.strip() and not line.startswith(("processed ", "verification ", "stack depth ")):
+            return line.strip()
+    return ""
 
 
 def _no_helper(prober: Prober) -> tuple[bytes, ...]:

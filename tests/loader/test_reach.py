@@ -135,11 +135,16 @@ def test_callbacks_and_jumps() -> None:
     assert found(callback, EXIT, ZERO, EXIT, CALL)[:6] == "Y-YYY-"
     assert found(asm.jump(1), CALL, ZERO, EXIT) == "Y-YY"
     assert found(asm.jump_long(1), CALL, ZERO, EXIT) == "Y-YY"
+    assert found(asm.may_goto(1), CALL, EXIT) == "YYY"
     assert found(asm.jump(7)) == "Y"
     assert found(asm.jump(-3)) == "Y"
 
 
 def test_loops_end() -> None:
+    """And what only an enemy writes is given up, not gone through."""
+    spills = [asm.st(code.DW, 10, -8 * at, at) for at in range(1, 64)]
+    back = [asm.jump_imm(code.JEQ, 9, 0, -2) for at in range(4000)]
+    assert "-" not in found(*spills, *back, EXIT)
     step = asm.alu64_imm(code.ADD, 1, 1)
     assert found(asm.mov64_imm(1, 0), step, asm.jump_imm(code.JLT, 1, 9, -2), CALL, EXIT) == "YYYYY"
     assert found(asm.jump(-1), CALL) == "Y-"

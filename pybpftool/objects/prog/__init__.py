@@ -132,6 +132,7 @@ OBJECT = Object(
             checking.check,
             (Place("OBJ", read_word), Place("FILE", read_word)),
             words=1,
+            wrong=NEEDS,
         ),
         Command(
             "attach PROG ATTACH_TYPE [MAP]",

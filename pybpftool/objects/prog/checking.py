@@ -48,7 +48,7 @@ def check(options: Options, obj: str, btf: str | None = None, features: str | No
     if features is not None:
         facts: Facts = saved(features)
     else:
-        facts = Running() if btf is None else Facts()
+        facts = Running(spec.license) if btf is None else Facts()
     record = check_object(spec, kernel, facts)
     return One(record, _plain, status=_STATUS[record["loads"]])
 
