@@ -32,9 +32,10 @@ Result = tuple[int, str]
 def run_suites(series: str, objects: Path) -> Result:
     if not SUITES:
         raise Unavailable("the checkout has neither tests/live nor tests/kernel")
+    files = [objects]
     environment = ["PYBPFTOOL_LIVE=1", "PYBPFTOOL_EMULATED=1", f"PYBPFTOOL_OBJECTS={objects}"]
     argv = ["env", *environment, "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    return run(kernel(series), argv + SUITES, timeout=900, files=[objects])
+    return run(kernel(series), argv + SUITES, timeout=900, files=files)
 
 
 def demand(machine_run: Callable[[], Result]) -> Result:
