@@ -52,8 +52,8 @@ SKIPPED = """
     ensurepip lib2to3 pydoc_data config-*
 """
 
-# The modules some tests need, or whose split BTF they read.
-MODULES = ["dummy", "veth", "sch_ingress", "cls_bpf", "act_bpf"]
+# The modules some tests need, or whose split BTF they read, or whose functions they call.
+MODULES = ["dummy", "veth", "sch_ingress", "cls_bpf", "act_bpf", "nf_conntrack"]
 
 MERGED = {"bin", "sbin", "lib", "lib64"}  # links into /usr, as on every Debian since 12
 

@@ -1,14 +1,15 @@
 """Under each of Debian's kernels: the machine has what the live tests need, and they pass in it.
 
 Where a machine cannot be made, for want of qemu or of a kernel, these tests are skipped; with
-PYBPFTOOL_LIVE=1 in the environment they fail. No compiler is inside: $PYBPFTOOL_OBJECTS names the
-directory of the objects compiled beforehand, which is taken along.
+PYBPFTOOL_LIVE=1 in the environment they fail. No compiler is inside: objects are compiled before,
+and $PYBPFTOOL_OBJECTS names their directory to the tests.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.live.test_load_kernels import make
 from tests.vm.image import CHECKOUT, MODULES
 from tests.vm.machine import SERIES, Unavailable, kernel, run
 
@@ -27,14 +29,11 @@ SUITES = [name for name in ("tests/live", "tests/kernel") if (CHECKOUT / name).i
 Result = tuple[int, str]
 
 
-def run_suites(series: str) -> Result:
+def run_suites(series: str, objects: Path) -> Result:
     if not SUITES:
         raise Unavailable("the checkout has neither tests/live nor tests/kernel")
-    environment = ["PYBPFTOOL_LIVE=1", "PYBPFTOOL_EMULATED=1"]
-    files = []
-    if objects := os.environ.get("PYBPFTOOL_OBJECTS"):
-        files = [Path(objects).resolve()]
-        environment += [f"PYBPFTOOL_OBJECTS={files[0]}"]
+    files = [objects]
+    environment = ["PYBPFTOOL_LIVE=1", "PYBPFTOOL_EMULATED=1", f"PYBPFTOOL_OBJECTS={objects}"]
     argv = ["env", *environment, "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     argv += ["-o", "faulthandler_timeout=300"]  # of a test that hangs, tell where
     return run(kernel(series), argv + SUITES, timeout=900, files=files)
@@ -64,14 +63,19 @@ def facts(series: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def suites(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Result]]]:
+def suites(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Result]]]:
     """The suites under way, side by side, on every kernel they were asked for."""
     tests = [item for item in request.session.items if isinstance(item, pytest.Function)]
     wanted = {
         str(test.callspec.params["series"]) for test in tests if "suites" in test.fixturenames
     }
+    objects = tmp_path_factory.mktemp("objects")
+    if shutil.which("clang"):  # otherwise the tests inside say what is missing
+        make(objects)
     with ThreadPoolExecutor() as pool:
-        yield {series: pool.submit(run_suites, series) for series in wanted}
+        yield {series: pool.submit(run_suites, series, objects) for series in wanted}
 
 
 def test_release(series: str, facts: dict[str, Any]) -> None:
