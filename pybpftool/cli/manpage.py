@@ -8,6 +8,7 @@ import textwrap
 
 from .. import CONTRACT
 from .grammar import names, second
+from .usage import MARGIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def page(thing: Object, examples: str) -> str:
         ".Bd -literal",
         f"pybpftool [OPTIONS] {thing.name} COMMAND",
         "",
-        *(f"pybpftool {thing.name} {_text(row.usage)}" for row in thing.commands),
+        *(f"pybpftool {thing.name} {_outdented(row.usage)}" for row in thing.commands),
         ".Ed",
         *_definitions(thing),
         ".Sh DESCRIPTION",
@@ -119,7 +120,7 @@ def top_page(things: Sequence[Object], differences: Sequence[Sequence[str]]) -> 
         ".Sh OPTIONS",
         "Options may stand anywhere on the line.",
         ".Bl -tag -width Ds",
-        *(f".It Fl {names}\n{text}" for names, text in _TOP_OPTIONS),
+        *(line for names, text in _TOP_OPTIONS for line in (f".It Fl {names}", *_paragraphs(text))),
         ".El",
         *_table("ENVIRONMENT", "Ev", _ENVIRONMENT),
         *_table("FILES", "Pa", _FILES),
@@ -143,7 +144,8 @@ def _head(title: str, name: str, summary: str) -> list[str]:
 def _definitions(thing: Object) -> Iterator[str]:
     if thing.definitions:
         yield ".Bd -literal"
-        yield from (_text(f"{place.name} := {place.definition}") for place in thing.definitions)
+        for place in thing.definitions:
+            yield _outdented(f"{place.name} := {place.definition}")
         yield ".Ed"
 
 
@@ -232,6 +234,11 @@ def _tail(
 def _unmarked(text: str) -> str:
     """Markdown without its marks: links leave their text, code stands in quotes."""
     return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text).replace("`", '"')
+
+
+def _outdented(text: str) -> str:
+    """A text of the help, whose lines begin at its margin, without that."""
+    return _text(text.replace("\n" + MARGIN, "\n"))
 
 
 def _text(text: str) -> str:

@@ -131,7 +131,8 @@ def _options_of(word: str, following: str | None, before: str) -> Iterator[tuple
         letters = {LONG[name]} if name in LONG else {LONG[n] for n in LONG if n.startswith(name)}
         letter = letters.pop() if len(letters) == 1 else ""
         wants = letter in WITH_VALUE and not equals
-        if not letter or (equals and letter not in WITH_VALUE) or (wants and following is None):
+        lacks = wants and following is None and letter != "color"  # _when has the better answer
+        if not letter or (equals and letter not in WITH_VALUE) or lacks:
             raise Misuse(f"unrecognized option '{word}'")
         yield letter, following or "" if wants else value, int(wants)
         return
@@ -147,7 +148,8 @@ def _options_of(word: str, following: str | None, before: str) -> Iterator[tuple
 
 def _when(word: str) -> str:
     if word not in WHEN:
-        raise PybpftoolError(f"--color takes {', '.join(WHEN[:-1])} or {WHEN[-1]}, not '{word}'")
+        given = f", not '{word}'" if word else ""
+        raise PybpftoolError(f"--color takes {', '.join(WHEN[:-1])} or {WHEN[-1]}{given}")
     return word
 
 

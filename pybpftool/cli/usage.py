@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from ..command import Object
 
 _COMMON = "{ {-j|--json} [{-p|--pretty}] | {-d|--debug} |"
-_MARGIN = " " * 7
+MARGIN = " " * 7
+"""What every line of a help begins with, but the first: the width of ``Usage: ``."""
 
 
 def top(prog: str, objects: Sequence[str]) -> str:
@@ -20,11 +21,11 @@ def top(prog: str, objects: Sequence[str]) -> str:
     words = " | ".join(objects)
     return (
         f"Usage: {prog} [OPTIONS] OBJECT {{ COMMAND | help }}\n"
-        f"{_MARGIN}{prog} batch file FILE\n"
-        f"{_MARGIN}{prog} version\n"
+        f"{MARGIN}{prog} batch file FILE\n"
+        f"{MARGIN}{prog} version\n"
         "\n"
-        f"{_MARGIN}OBJECT := {{ {words} }}\n"
-        f"{_MARGIN}OPTIONS := {_COMMON}\n"
+        f"{MARGIN}OBJECT := {{ {words} }}\n"
+        f"{MARGIN}OPTIONS := {_COMMON}\n"
         f"{' ' * 20}{{-V|--version}} | {{-o|--output}} FILE |\n"
         f"{' ' * 20}--color {{ auto | always | never }} }}\n"
     )
@@ -35,11 +36,11 @@ def of_object(thing: Object, prog: str, typed: str) -> str:
 
     ``typed``: the object word as the user wrote it, which the lines repeat (spec 1.6).
     """
-    lead = f"{_MARGIN}{prog} {typed} "
+    lead = f"{MARGIN}{prog} {typed} "
     lines = [lead + row.usage for row in thing.commands]
-    text = "Usage: " + "\n".join(lines)[len(_MARGIN) :] + "\n\n"
+    text = "Usage: " + "\n".join(lines)[len(MARGIN) :] + "\n\n"
     for place in thing.definitions:
-        text += f"{_MARGIN}{place.name} := {place.definition}\n"
+        text += f"{MARGIN}{place.name} := {place.definition}\n"
     if not thing.options:
-        return text + f"{_MARGIN}OPTIONS := {_COMMON.removesuffix(' |')} }}\n"
-    return text + f"{_MARGIN}OPTIONS := {_COMMON}\n{' ' * 20}{thing.options} }}\n"
+        return text + f"{MARGIN}OPTIONS := {_COMMON.removesuffix(' |')} }}\n"
+    return text + f"{MARGIN}OPTIONS := {_COMMON}\n{' ' * 20}{thing.options} }}\n"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pybpftool.cli.main import load
+from pybpftool.cli.manpage import page
+from pybpftool.cli.usage import MARGIN
 from pybpftool.objects import OBJECTS
 from tests.support.run import pybpftool
 
@@ -25,6 +28,14 @@ BPFTOOLS = (
 def test_help_fits_a_terminal(words: tuple[str, ...]) -> None:
     lines = pybpftool(*words, "help").err.splitlines()
     assert [line for line in lines if len(line) > 80 and line.strip() not in BPFTOOLS] == []
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_a_synopsis_is_the_help_without_its_margin(name: str) -> None:
+    usage = pybpftool(name, "help").err.replace("Usage: ", MARGIN, 1).partition("OPTIONS :=")[0]
+    lines = [line.removeprefix(MARGIN) for line in usage.splitlines() if line]
+    man = page(load(name), "").replace("\\e", "\\").splitlines()
+    assert [line for line in lines if line not in man] == []
 
 
 def test_none_of_bpftools_lines_has_become_short_enough() -> None:
