@@ -24,7 +24,7 @@ from .target import attach_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from ..btf.spec import Btf
@@ -117,11 +117,11 @@ class _Check:
         self._maps()
         self._externs()
         programs = [self._program(each) for each in self.found.programs]
-        told = [problem for program in programs for problem in program["problems"]]
+        told = {id(problem) for program in programs for problem in program["problems"]}
         problems = [
             problem
             for problem in (*self.of_maps.values(), *self.of_externs.values())
-            if not any(problem is each for each in told)
+            if id(problem) not in told
         ]
         wanted = [each["loads"] for each in programs if each["autoload"]]
         return {
@@ -270,32 +270,15 @@ class _Check:
             ]
         yield from refusals
         poisoned: dict[int, Record] = {}
-        for slot, relo in linked.core_relos:
-            if self.core is None:
-                assert self.found.btf is not None
-                self.core = Core(self.found.btf, self.kernel.targets)
-            try:
-                why = self.core.relocate(linked.code, slot, relo)
-            except PybpftoolError as error:
-                yield self._at(linked, slot, "core", relo.access, error.message)
-                continue
-            if why is not None:
-                poisoned[slot] = self._at(linked, slot, "core", why.partition(": ")[0], why)
+        yield from self._relocated(linked, poisoned)
         values = self._values(linked, poisoned)
         alone = {base for base, function in linked.functions[1:] if not function.hidden}
         there = reached(linked.code, values, self.contents, alone)
-        found = {**poisoned}
-        calls = {
-            slot: self.externs[reference.index]
-            for slot, reference in linked.references
-            if reference.kind == spec.EXTERN_CALL
-        }
-        for slot in sorted(there):
-            called = None if refusals else self._called(program, target, linked, slot, calls)
-            if called is not None:
-                found.setdefault(slot, called)
-        for slot in sorted(found.keys() & there.keys()):
-            yield {**found[slot], "certain": there[slot]}
+        if not refusals:
+            for slot, problem in self._called(program, target, linked, there):
+                poisoned.setdefault(slot, problem)
+        for slot in sorted(poisoned.keys() & there.keys()):
+            yield {**poisoned[slot], "certain": there[slot]}
 
     def _wanted(self, linked: Linked) -> Iterator[Record]:
         """What is missing of the maps and the things of the kernel that the program refers to."""
@@ -344,6 +327,21 @@ class _Check:
 
     # -------------------------------------------------------------- its code
 
+    def _relocated(self, linked: Linked, poisoned: dict[int, Record]) -> Iterator[Record]:
+        """Relocations that cannot be made; those without an answer are put into ``poisoned``."""
+        for slot, relo in linked.core_relos:
+            if self.core is None:
+                assert self.found.btf is not None
+                self.core = Core(self.found.btf, self.kernel.targets)
+            try:
+                why = self.core.relocate(linked.code, slot, relo)
+            except PybpftoolError as error:
+                reason = error.message.removeprefix(f"instruction {slot}: ")
+                yield self._at(linked, slot, "core", reason.partition(": ")[0], reason)
+                continue
+            if why is not None:
+                poisoned[slot] = self._at(linked, slot, "core", why.partition(": ")[0], why)
+
     def _values(self, linked: Linked, poisoned: dict[int, Record]) -> dict[int, Value]:
         """What 64-bit immediates stand for; calls of missing functions become poison."""
         found: dict[int, Value] = {}
@@ -371,31 +369,32 @@ class _Check:
         return found
 
     def _called(
-        self,
-        program: ProgramSpec,
-        target: Target,
-        linked: Linked,
-        slot: int,
-        calls: Mapping[int, Extern],
-    ) -> Record | None:
-        """What is wrong with what an instruction calls; ``calls``: kernel functions, by slot."""
-        op, register, _, imm = struct.unpack_from("=BBhi", linked.code, slot * SLOT)
-        source = registers(register)[1]
-        if op != JMP | CALL:
-            return None
-        if source == 0 and imm != POISON:
-            name = f"bpf_{HELPERS[imm]}" if 0 < imm < len(HELPERS) else f"number {imm}"
-            known = self._enum("bpf_func_id")
-            reason = f"this kernel has no helper {name}"
-            if not known or imm in known:
-                reason = self.facts.helper(program, target, imm)
-            return self._at(linked, slot, "helper", name, reason) if reason else None
-        to = calls.get(slot)
-        if to is None or not to.type_id:
-            return None
-        name = to.spec.name
-        reason = self.facts.kfunc(program, target, to.btf, to.type_id)
-        return self._at(linked, slot, "kfunc", name, f"{name}: {reason}") if reason else None
+        self, program: ProgramSpec, target: Target, linked: Linked, slots: Iterable[int]
+    ) -> Iterator[tuple[int, Record]]:
+        """Which of the instructions call what the program may not, and what is wrong with it."""
+        known = self._enum("bpf_func_id")
+        kfuncs = {
+            slot: self.externs[reference.index]
+            for slot, reference in linked.references
+            if reference.kind == spec.EXTERN_CALL
+        }
+        for slot in slots:
+            op, register, _, imm = struct.unpack_from("=BBhi", linked.code, slot * SLOT)
+            if op != JMP | CALL or imm == POISON:
+                continue
+            kind, name, reason = "helper", "", ""
+            if registers(register)[1] == 0:
+                name = f"bpf_{HELPERS[imm]}" if 0 < imm < len(HELPERS) else f"number {imm}"
+                reason = f"this kernel has no helper {name}"
+                if not known or imm in known:
+                    reason = self.facts.helper(program, target, imm)
+            elif slot in kfuncs and kfuncs[slot].type_id:
+                to = kfuncs[slot]
+                kind, name = "kfunc", to.spec.name
+                reason = self.facts.kfunc(program, target, to.btf, to.type_id)
+                reason = reason and f"{name}: {reason}"
+            if reason:
+                yield slot, self._at(linked, slot, kind, name, reason)
 
     def _at(self, linked: Linked, slot: int, kind: str, name: str, reason: str) -> Record:
         problem = _problem(kind, name, reason)

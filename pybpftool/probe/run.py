@@ -319,11 +319,10 @@ class Loader:
             prog_type=prog_type,
             insns=int(ffi.cast("uintptr_t", ffi.from_buffer(self._code))),
             insn_cnt=len(code) // 8,
-            license=fields.pop("license", int(ffi.cast("uintptr_t", LICENSE))),
             log_buf=int(ffi.cast("uintptr_t", self._log)) if log_size else 0,
             log_size=log_size,
             log_level=_REASONS_ONLY if log_size else 0,
-            **fields,
+            **{"license": int(ffi.cast("uintptr_t", LICENSE)), **fields},
         )
         self._size = ffi.sizeof(self._attr.prog_load)
 
