@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pybpftool.kernel import calls
+from pybpftool.objects import OBJECTS
 from tests.live.compare import FORMS, Both, ours
 from tests.live.normalisers import SPOKEN, is_json
 from tests.live.zoo import KINDS, Kind, Made, hashed, made
@@ -158,10 +159,25 @@ def test_help(line: str, both: Both) -> None:
     both.check([line.split()])
 
 
-def test_help_of_map_word_by_word(both: Both) -> None:
+OTHERWISE = (
+    "btf dump BTF_SRC [format FORMAT] [root_id ROOT_ID]",
+    "FORMAT  := { raw | c [unsorted] }",
+    "{-L|--use-loader} | [ {-S|--sign }",
+)
+"""Beginnings of lines of bpftool's help that ours words otherwise: see "more-words" in
+``differences``."""
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_help_line_by_line(name: str, both: Both) -> None:
+    """Every line of bpftool's help is there, in its order; some of ours go on where it ends."""
     if both.reference.version != SPOKEN:
         pytest.skip("the reference has another help")
-    assert ours("map", "help") == both.reference("map", "help")
+    mine = iter(ours(name, "help").err.splitlines())
+    for line in both.reference(name, "help").err.splitlines():
+        if not line.strip().removeprefix("bpftool ").startswith(OTHERWISE):
+            start = line.rstrip().removesuffix(" }")
+            assert any(each.startswith(start) for each in mine), line
 
 
 @pytest.mark.parametrize(
