@@ -13,13 +13,13 @@ from ..errors import KernelError, PybpftoolError
 from ..insn.code import CALL, JMP, SLOT, registers
 from ..kernel.words import HELPERS, MAP_TYPES, PROG_TYPES, word
 from . import externs, spec
-from .core import POISON, Core, essential, poison
+from .core import POISON, Core, poison
 from .explain import source_at
 from .externs import Extern
 from .link import link
 from .load import virtual
 from .reach import PRESENT, reached
-from .struct_ops import lay
+from .struct_ops import home, lay
 from .target import attach_target
 
 TYPE_CHECKING = False
@@ -170,23 +170,14 @@ class _Check:
         assert btf is not None
         programs = self.found.operations.get(map.name, {})
         try:
-            module, kernel = self._home(btf.name_of(map.value_type_id))
             type_id, data = map.value_type_id, map.contents or b""
+            module, kernel = home(btf, type_id, self.kernel.btf, self.kernel.modules())
             laid = lay(btf, type_id, data, programs, kernel, name=map.name)
         except PybpftoolError as error:
             return error.message
         for each in laid.callbacks:
             self.operations[each.program] = (module, laid.type_id), each.index
         return ""
-
-    def _home(self, name: str) -> tuple[int, Btf]:
-        """The module (0: none) and the BTF that have a struct of functions, or the kernel's own."""
-        value = "bpf_struct_ops_" + essential(name)
-        if self.kernel.btf.find(value, types.STRUCT) is None:
-            for id, btf in self.kernel.modules():
-                if btf.find(value, types.STRUCT) is not None:
-                    return id, btf
-        return 0, self.kernel.btf
 
     def _externs(self) -> None:
         btf = self.found.btf
