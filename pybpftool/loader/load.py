@@ -463,6 +463,8 @@ class _Load:
     def _fields(self, program: ProgramSpec, linked: Linked) -> dict[str, object]:
         """The further fields of BPF_PROG_LOAD."""
         kind = program.kind
+        if kind is not None and kind.prog_type != program.prog_type:
+            kind = None  # whoever gave it another type does not mean what the section's name says
         fields: dict[str, object] = {
             "expected_attach_type": program.attach_type,
             "prog_flags": program.flags | (kind.flags if kind is not None else 0),

@@ -259,6 +259,23 @@ def test_the_same_programs_and_maps(name: str, both: Both, compiled: Any, place:
     assert ends[0][1] or name in ("several", "iterator", "other_variable", "other_function")
 
 
+@pytest.mark.parametrize("section", ["iter/bpf_map", "uprobe.s", "struct_ops", "xdp/devmap", "tc"])
+@pytest.mark.parametrize("kind", ["xdp", "classifier", "cgroup_skb/egress"])
+def test_another_type(section: str, kind: str, both: Both, compiled: Any, place: str) -> None:
+    """The section's name then has no say any more."""
+    if both.reference.version < (7, 8):
+        pytest.skip("sections of programs that sleep or trace had a say still")
+    name = "typed_" + "".join(each if each.isalnum() else "_" for each in section)
+    made = compiled(name, f'SEC("{section}")' + " int one(void *ctx) { return 1; }")
+    ends = []
+    for tool in (ours, both.reference):
+        ended = tool("prog", "loadall", made, place, "type", kind)
+        ends.append((ended.status, held(place) if os.path.isdir(place) else []))
+        shutil.rmtree(place, ignore_errors=True)
+    assert ends[0] == ends[1]
+    assert ends[0][1]
+
+
 def test_variables_in_an_arena(both: Both, compiled: Any, place: str, pins: str) -> None:
     made = compiled("arena", OBJECTS["arena"])
     found = []
