@@ -15,12 +15,14 @@ from . import spec
 from .ext import read_ext
 from .kinds import kind_of, target_of
 from .mapdefs import user_maps
+from .sanitize import EXTERN
 from .spec import ExternSpec, FunctionSpec, MapSpec, ObjectSpec, ProgramSpec, Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..btf.spec import Btf
     from ..elf.file import ElfFile, Section, Symbol
 
 _NAME = 15  # characters of a name that the kernel keeps
@@ -318,6 +320,8 @@ def _externs(file: ElfFile, found: ObjectSpec) -> Iterator[tuple[int, ExternSpec
             id = found.btf.find(section, types.DATASEC)
             for each in found.btf.items(id)[0] if id is not None else ():
                 is_function = found.btf.kind(each) == types.FUNC
+                if _linkage(found.btf, each) != EXTERN:
+                    continue
                 known[found.btf.name_of(each)] = each, section, is_function
     for symbol in wanted:
         if symbol.name not in known:
@@ -328,6 +332,12 @@ def _externs(file: ElfFile, found: ObjectSpec) -> Iterator[tuple[int, ExternSpec
             symbol.index,
             ExternSpec(symbol.name, section, id, weak=weak, is_function=is_function),
         )
+
+
+def _linkage(btf: Btf, id: int) -> int | None:
+    """Of a variable or function."""
+    found = btf.type(id)
+    return found.linkage if isinstance(found, (types.Var, types.Func)) else None
 
 
 # ------------------------------------------------------------------ references

@@ -1,0 +1,110 @@
+"""Object files to descriptions, and programs put together of them, without a compiler."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from pybpftool.elf.file import NOBITS, REL
+from pybpftool.errors import BadData
+from pybpftool.loader import spec
+from pybpftool.loader.link import link
+from pybpftool.loader.read import read_object
+from tests.support.btf_builder import EXTERN, GLOBAL, BtfBuilder
+from tests.support.elf_builder import EXIT, ElfBuilder
+
+LOAD = struct.pack("<BBhiBBhi", 0x18, 1, 0, 0, 0, 0, 0, 0)
+CALL = struct.pack("<BBhi", 0x85, 0x10, 0, -1)
+
+
+class Made(ElfBuilder):
+    """An object with a program ``one`` whose first instruction refers to a symbol."""
+
+    def __init__(self, first: bytes, *, tail: bytes = EXIT) -> None:
+        super().__init__()
+        self.program = self.section("xdp", first + tail, flags=4)
+        self.symbol("one", self.program, 0, len(first + tail))
+
+    def refers_to(self, symbol: int, at: int = 0) -> None:
+        self.section(".rel", struct.pack("<QQ", at, symbol << 32 | 1), REL, info=self.program)
+
+    def read(self, tmp_path: Path) -> spec.ObjectSpec:
+        path = tmp_path / "made.o"
+        path.write_bytes(self.blob())
+        return read_object(str(path))
+
+
+def with_extern(linkage: int) -> Made:
+    types = BtfBuilder()
+    number = types.int("int", 4, signed=True)
+    types.datasec(".ksyms", 0, [(types.var("jiffies", number, linkage=linkage), 0, 4)])
+    made = Made(LOAD)
+    made.section(".BTF", types.blob())
+    made.refers_to(made.symbol("jiffies", 0, 0, 0, info=0x20))
+    return made
+
+
+def test_an_extern(tmp_path: Path) -> None:
+    found = with_extern(EXTERN).read(tmp_path)
+    (extern,) = found.externs
+    assert (extern.name, extern.section, extern.weak) == ("jiffies", ".ksyms", True)
+    assert found.references["xdp"][0].kind == spec.EXTERN
+
+
+def test_what_is_wanted_must_be_extern(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="'jiffies' is defined nowhere"):
+        with_extern(GLOBAL).read(tmp_path)
+
+
+def test_variables(tmp_path: Path) -> None:
+    made = Made(LOAD)
+    zeroes = made.section(".bss", type=NOBITS, size=12)
+    made.section(".rodata", b"constant")
+    made.refers_to(made.symbol("total", zeroes, 8, 4, info=0x11))
+    found = made.read(tmp_path)
+    assert [(each.name, each.value_size, each.contents, each.frozen) for each in found.maps] == [
+        ("made.bss", 12, b"", False),
+        ("made.rodata", 8, b"constant", True),
+    ]
+    reference = found.references["xdp"][0]
+    assert (reference.kind, reference.index, reference.offset) == (spec.DATA, 0, 8)
+
+
+def test_a_function_is_put_behind(tmp_path: Path) -> None:
+    made = Made(CALL)
+    text = made.section(".text", EXIT * 3, flags=4)
+    made.symbol("before", text, 0, 8, info=2)
+    made.refers_to(made.symbol("called", text, 8, 16))
+    found = made.read(tmp_path)
+    linked = link(found, found.programs[0])
+    assert bytes(linked.code) == struct.pack("<BBhi", 0x85, 0x10, 0, 1) + EXIT * 3
+    assert [(slot, each.name) for slot, each in linked.functions] == [(0, "one"), (2, "called")]
+    assert [each.hidden for each in found.functions] == [True, False]
+
+
+def test_half_an_instruction(tmp_path: Path) -> None:
+    """What refers to a map is two slots, of which the program has one."""
+    made = Made(LOAD[:8], tail=b"")
+    made.section("more", bytes(8))
+    zeroes = made.section(".bss", type=NOBITS, size=12)
+    made.refers_to(made.symbol("total", zeroes, 0, 4, info=0x11))
+    with pytest.raises(BadData, match="half an instruction"):
+        made.read(tmp_path)
+    made = Made(EXIT, tail=LOAD[:8] + EXIT)
+    made.symbol("two", made.program, 16, 8)
+    path = tmp_path / "made.o"
+    path.write_bytes(made.blob())
+    with pytest.raises(BadData, match="'two' begins in the middle of another"):
+        read_object(str(path))
+
+
+def test_a_program_longer_than_any(tmp_path: Path) -> None:
+    made = Made(CALL)
+    slots = 1_000_000
+    text = made.section(".text", EXIT * slots, flags=4)
+    made.refers_to(made.symbol("called", text, 0, 8 * slots))
+    found = made.read(tmp_path)
+    with pytest.raises(BadData, match="program 'one' has more than 1000000 instructions"):
+        link(found, found.programs[0])
