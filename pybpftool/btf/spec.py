@@ -35,6 +35,10 @@ MAX_NAME = 4096
 Without a limit a small blob could name each of its many members by one huge string.
 """
 
+_RECENT = 64
+"""Types that are kept as they were last asked for: who looks at one member of a large struct often
+looks at the next one, too."""
+
 
 class Btf:
     """One BTF: made by ``read_btf``.
@@ -53,6 +57,7 @@ class Btf:
         "_kinds",
         "_names",
         "_pointer_size",
+        "_recent",
         "_text",
         "_types_at",
         "at",
@@ -88,6 +93,7 @@ class Btf:
         self._names: bytes | None = None
         self._text: _Text | None = None
         self._aligns: dict[int, int] = {}
+        self._recent: dict[int, types.Type] = {}
         self._pointer_size = 0
 
     @property
@@ -122,9 +128,14 @@ class Btf:
     # -------------------------------------------------------------- one type
 
     def type(self, id: int) -> types.Type:
-        """The type with this id; 0 is void.  BadData if there is none, or it refers to none."""
+        """The type with this id, not to be changed; 0 is void.
+
+        BadData if there is none, or it refers to none.
+        """
         if id == 0:
             return types.Type()
+        if id in self._recent:
+            return self._recent[id]
         text = self.text
 
         def string(offset: int) -> str:
@@ -139,7 +150,11 @@ class Btf:
                 raise self.bad(id, f"refers to type [{other}] of {self.type_count}")
             return other
 
-        return decode(id, self.words, self._place(id), string, known)
+        found = decode(id, self.words, self._place(id), string, known)
+        if len(self._recent) == _RECENT:
+            self._recent.clear()
+        self._recent[id] = found
+        return found
 
     def kind(self, id: int) -> int:
         """Kind number of a type; 0 for void."""

@@ -7,6 +7,7 @@ import random
 import time
 import tracemalloc
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -422,7 +423,7 @@ def shuffled(btf: Btf, seed: int) -> Btf:
     place = {0: 0, **{old: new for new, old in enumerate(ids, 1)}}
     writer = BtfWriter()
     for old in ids:
-        found = btf.type(old)
+        found = deepcopy(btf.type(old))
         for thing in (found, *[item for key in ITEMS for item in getattr(found, key, [])]):
             for field in ("type_id", "index_type_id"):
                 if hasattr(thing, field):

@@ -19,7 +19,8 @@ from pybpftool.btf.reader import read_btf
 from pybpftool.btf.spec import Btf
 from pybpftool.elf.file import REL, SYMTAB
 from pybpftool.errors import BadData, PybpftoolError
-from pybpftool.loader.core import Core
+from pybpftool.loader.core import BYTE_OFFSET, Core
+from pybpftool.loader.ext import CoreRelo
 from pybpftool.loader.link import link
 from pybpftool.loader.read import read_object
 from pybpftool.loader.sanitize import fix_datasecs, sanitize
@@ -312,3 +313,24 @@ def test_many_of_all(place: Path, kernel: Btf) -> None:
         b.section(f"rel{number}", struct.pack("<QQ", 8, at << 32), 4, info=0)
     survives(b.blob(), place, kernel)
     assert len(read_object(str(place)).programs) == 2000
+
+
+def test_relocations_of_a_large_struct() -> None:
+    """Thousands, each of another of its members."""
+    count = 3000
+    btfs = []
+    for shift in (0, 32):
+        b = BtfBuilder()
+        number = b.int("int", 4, signed=True)
+        members = [(f"m{each}", number, 32 * each + shift) for each in range(count)]
+        large = b.struct("large", 4 * count + 4, members)
+        btfs.append(read_btf(b.blob()))
+    core = Core(btfs[0], lambda: btfs[1:])
+    code = bytearray(struct.pack("<BBhi", 0x61, 0, 0, 0) * count)
+    for each in range(count):
+        struct.pack_into("<h", code, 8 * each + 2, 4 * each)
+    begun = time.process_time()
+    for each in range(count):
+        assert core.relocate(code, each, CoreRelo(each, large, f"0:{each}", BYTE_OFFSET)) is None
+    assert time.process_time() - begun < _SECONDS
+    assert struct.unpack_from("<h", code, 8 * count - 6) == (4 * count,)
