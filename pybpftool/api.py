@@ -118,8 +118,8 @@ class Map(MutableMapping[Any, Any]):
     per-CPU maps, bytes without types; in arrays without a key type keys are ints.  Inner maps and
     programs are ints, their ids.  To write, bytes of the right size are taken as well.
 
-    All methods raise KernelError when the kernel refuses, and PybpftoolError when a key or value
-    does not fit its type.
+    All methods raise KernelError when the kernel refuses, PybpftoolError when a key or value does
+    not fit its type, and ValueError once it is closed.
     """
 
     def __init__(self, handle: handles.Map, *, raw: bool = False) -> None:

@@ -154,6 +154,13 @@ def test_keys_of_arrays_and_ids_of_maps_are_numbers() -> None:
             assert dict(raw) == {bytes(4): struct.pack("=I", 7)}
 
 
+def test_a_closed_map_says_so() -> None:
+    with Maps(), open_map(id=9) as map:
+        pass
+    with pytest.raises(ValueError, match="is closed"):
+        map[1]
+
+
 def test_inner_maps_are_given_by_id_or_open() -> None:
     with Maps() as kernel, open_map(id=9) as outer, open_map(id=7) as inner:
         outer[1] = inner

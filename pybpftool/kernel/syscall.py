@@ -193,7 +193,9 @@ class Fd(Closing):
         self._number = number
 
     def fileno(self) -> int:
-        """The number; -1 once closed."""
+        """The number; ValueError once closed."""
+        if self._number < 0:
+            raise ValueError("the descriptor is closed")
         return self._number
 
     __index__ = fileno

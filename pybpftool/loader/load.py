@@ -204,6 +204,7 @@ class _Load:
         self.module_fds: dict[int, Fd] = {}
         self.fd_array: list[int] = [0]
         self.poisoned: dict[str, dict[int, str]] = {}
+        self.maps: dict[int, LoadedMap] = {}
         self.operations: dict[str, tuple[int, Laid]] = {}
         self.members: dict[str, tuple[int, int, int]] = {}
 
@@ -272,11 +273,6 @@ class _Load:
                 member = id, laid.type_id, each.index
                 if self.members.setdefault(each.program, member) != member:
                     raise BadData(f"{label}: program '{each.program}' is that of another member")
-        found.maps = [
-            each
-            for each in found.maps
-            if each.type != maps.STRUCT_OPS or each.name in self.operations
-        ]
         for program in found.programs:
             if program.name in self.members or program.name in unwanted:
                 program.autoload = program.name in self.members
@@ -304,8 +300,9 @@ class _Load:
 
     def _create_maps(self) -> None:
         for index, wanted in enumerate(self.found.maps):
-            loaded = self._map(index, wanted)
-            self.loaded.maps.append(loaded)
+            if wanted.type != maps.STRUCT_OPS or wanted.name in self.operations:
+                self.maps[index] = self._map(index, wanted)
+                self.loaded.maps.append(self.maps[index])
         for map in self.loaded.maps:
             if map.spec.type in (12, 13):
                 inner = [(slot, self._named(name)) for slot, name in map.spec.slots.items()]
@@ -383,7 +380,7 @@ class _Load:
         for slot, reference in linked.references:
             at = slot * SLOT
             if reference.kind in (spec.MAP, spec.DATA):
-                map = self.loaded.maps[reference.index]
+                map = self.maps[reference.index]
                 fd, offset = map.fd.__index__(), reference.offset
                 if reference.kind == spec.MAP:
                     _point(code, at, MAP_FD, fd)
@@ -413,12 +410,8 @@ class _Load:
 
     def _refer_to_kernel(self, code: bytearray, at: int, to: Extern) -> None:
         if to.spec.section == spec.KCONFIG:
-            index = next(
-                index
-                for index, map in enumerate(self.loaded.maps)
-                if map.spec.section == spec.KCONFIG
-            )
-            _point(code, at, MAP_VALUE, self.loaded.maps[index].fd.__index__(), to.offset)
+            map = next(each for each in self.loaded.maps if each.spec.section == spec.KCONFIG)
+            _point(code, at, MAP_VALUE, map.fd.__index__(), to.offset)
         elif to.type_id:
             module = self._module(to.btf).fileno() if to.btf else 0
             _point(code, at, BTF_ID, to.type_id, module)

@@ -203,7 +203,8 @@ def test_fd_closes_once() -> None:
     os.fstat(index(fd))
     fd.close()
     fd.close()
-    assert fd.fileno() == -1
+    with pytest.raises(ValueError, match="is closed"):
+        index(fd)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)
 

@@ -178,6 +178,9 @@ _OTHER = 'SEC("struct_ops") unsigned BPF_PROG(other, struct sock *sk) { return 4
 STRUCT_OPS = {
     "ops": 'SEC(".struct_ops") OPS mine = { USUAL };',
     "ops_link": 'SEC(".struct_ops.link") OPS mine = { USUAL };',
+    "ops_one_asleep": (
+        'SEC("?.struct_ops") OPS asleep = { USUAL };\nSEC(".struct_ops") OPS mine = { USUAL };'
+    ),
 }
 
 NO_STRUCT_OPS = {
