@@ -90,12 +90,20 @@ class Watch:
         return Ended(out, err, self.process.returncode)
 
     def wait_until_idle(self) -> None:
-        """Let the tool take what is there: then it sleeps, and goes on sleeping."""
-        asleep = 0
-        while asleep < 10:
-            stat = Path(f"/proc/{self.process.pid}/stat").read_text()
-            asleep = asleep + 1 if stat.rpartition(")")[2].split()[0] == "S" else 0
+        """Let the tool take what is there: it goes round its poll, of 200 ms at most, three times.
+
+        That it sleeps says little: on a busy machine it sleeps for long before its first poll.
+        """
+        enough = self._sleeps() + 3
+        deadline = time.monotonic() + 60
+        while self._sleeps() < enough:
+            assert time.monotonic() < deadline
             time.sleep(0.01)
+
+    def _sleeps(self) -> int:
+        """How often the tool has gone to sleep so far."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
 Start = Callable[..., Watch]
