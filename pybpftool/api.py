@@ -507,7 +507,7 @@ class Program:
     def attach(self) -> Link:
         """Attach it to what its section names, until the link is closed.
 
-        PybpftoolError for a section that names nothing (``xdp``), or for probes.
+        PybpftoolError for a section that names nothing (``xdp``), or for USDT probes.
         """
         from .loader.attach import attach
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...command import One
-from ...errors import BadData, KernelError, PybpftoolError
+from ...errors import BadData
+from .loading import read_spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,15 +31,10 @@ def check(options: Options, obj: str, btf: str | None = None, features: str | No
     from ...loader.check import Facts, KernelOfFile
     from ...loader.check import check as check_object
     from ...loader.load import Kernel
-    from ...loader.read import read_object
     from ...sources import btf_of_file
     from .known import Running, saved
 
-    try:
-        spec = read_object(obj, relaxed_maps=options.mapcompat)
-    except PybpftoolError as error:
-        reason = error.reason if isinstance(error, KernelError) else error.message
-        raise PybpftoolError(f"failed to open object file: {obj}: {reason}") from error
+    spec = read_spec(options, obj)
     kernel: Kernel | KernelOfFile = Kernel()
     if btf is not None:
         try:

@@ -49,13 +49,8 @@ def load(
     anything fails.
     """
     from ...loader.load import load as load_object
-    from ...loader.read import read_object
 
-    try:
-        spec = read_object(obj, relaxed_maps=options.mapcompat)
-    except PybpftoolError as error:
-        reason = error.reason if isinstance(error, KernelError) else error.message
-        raise PybpftoolError(f"failed to open object file: {obj}: {reason}") from error
+    spec = read_spec(options, obj)
     _describe(spec, type, offload_dev or dev, xdpmeta_dev)
     reused = _replacements(spec, map or [])
     try:
@@ -76,6 +71,17 @@ def load(
                 _pin_maps(options, loaded, pins, pinmaps)
         loaded.keep()
     return NOTHING
+
+
+def read_spec(options: Options, obj: str) -> ObjectSpec:
+    """What an object file says; PybpftoolError, naming it, for one that cannot be read."""
+    from ...loader.read import read_object
+
+    try:
+        return read_object(obj, relaxed_maps=options.mapcompat)
+    except PybpftoolError as error:
+        reason = error.reason if isinstance(error, KernelError) else error.message
+        raise PybpftoolError(f"failed to open object file: {obj}: {reason}") from error
 
 
 # ------------------------------------------------------------------ what the line changes
