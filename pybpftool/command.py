@@ -175,6 +175,49 @@ class Bulk:
         self.terminal = terminal
 
 
+# ------------------------------------------------------------------ what a command needs, no more
+
+
+class Later:
+    """A function of a module that is imported when the function is first called.
+
+    ``inspect.unwrap`` gives the function itself, for those who read its parameters or docstring.
+    """
+
+    __slots__ = ("_module", "_name")
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module = module
+        self._name = name
+
+    def __call__(self, *values: Any, **named: Any) -> Any:
+        return self.__wrapped__(*values, **named)
+
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
+        function: Callable[..., Any] = getattr(
+            __import__(self._module, fromlist=[self._name]), self._name
+        )
+        return function
+
+
+class LaterModule:
+    """Stands for a module in the rows of an object: what is asked of it is a ``Later``."""
+
+    __slots__ = ("_module",)
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Later:
+        return Later(self._module, name)
+
+
+def later(package: str, words: str) -> Iterator[LaterModule]:
+    """One for each of the modules of a package, for rows of which a call needs but one."""
+    return (LaterModule(f"{package}.{word}") for word in words.split())
+
+
 # ------------------------------------------------------------------ places and rows
 
 

@@ -12,6 +12,7 @@ from .errors import BadData, KernelError, PybpftoolError, during, errno_status
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from mmap import mmap
 
     from .btf.spec import Btf
     from .kernel.handles import BtfInfo
@@ -27,8 +28,8 @@ _FORMAT = 4001
 
 def kernel_btf() -> Btf:
     """The BTF of the running kernel.  KernelError where it shows none, BadData if it is broken."""
-    with during(VMLINUX), open(VMLINUX, "rb") as file:
-        return read_btf(file.read(), name="vmlinux")
+    with during(VMLINUX):
+        return read_btf(_contents(VMLINUX), name="vmlinux")
 
 
 def btf_of_id(id: int, base: Btf | None = None) -> Btf:
@@ -83,9 +84,9 @@ def btf_of_file(path: str, base: Btf | None = None) -> Btf:
     the file cannot be read; BadData when no sound BTF is in it, with the exit status that bpftool
     has for the reason.
     """
-    with during(path), open(path, "rb") as file:
-        data = file.read()
-    if data.startswith(b"\x7fELF"):
+    with during(path):
+        data = _contents(path)
+    if data[:4] == b"\x7fELF":
         from .elf.sections import section
 
         try:
@@ -109,7 +110,23 @@ def btf_of_file(path: str, base: Btf | None = None) -> Btf:
     return btf
 
 
-def _read(data: bytes, base: Btf | None, path: str) -> Btf:
+def _contents(path: str) -> bytes | mmap:
+    """All that is in a file.
+
+    The kernel gives out a page of its BTF at a time, but lets it be mapped.  Since Linux 6.16.
+    """
+    with open(path, "rb") as file:
+        if path == VMLINUX:
+            import mmap
+
+            try:
+                return mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+            except (OSError, ValueError):
+                pass  # an older kernel
+        return file.read()
+
+
+def _read(data: bytes | mmap, base: Btf | None, path: str) -> Btf:
     if base is not None:
         try:
             return read_btf(data, name=path)

@@ -75,6 +75,7 @@ def test_wheel_holds_the_package_and_no_more(wheel: Path) -> None:
     data = f"pybpftool-{__version__}.data"
     shared = {
         *(f"data/share/man/man8/{path.name}" for path in (ROOT / "man").iterdir()),
+        "scripts/pybpftool",
         "data/share/bash-completion/completions/pybpftool",
         "data/share/zsh/site-functions/_pybpftool",
         "data/share/fish/vendor_completions.d/pybpftool.fish",
@@ -121,6 +122,11 @@ def test_installed_script(wheel: Path, tmp_path: Path) -> None:
     assert run(script, "version", cwd=tmp_path).startswith(f"pybpftool v{__version__}\n")
     located = run(python, "-c", "import pybpftool; print(pybpftool.__file__)", cwd=tmp_path)
     assert located.startswith(str(tmp_path))
+
+    argv = [python, "-X", "importtime", script, "version"]
+    told = subprocess.run(argv, capture_output=True, text=True, check=True).stderr
+    brought = {line.rsplit("|", 1)[-1].strip() for line in told.splitlines()}
+    assert "pybpftool.cli.main" in brought and "re" not in brought
 
     (tmp_path / "bpftool").symlink_to(script)
     assert run(tmp_path / "bpftool", "version", cwd=tmp_path).startswith("bpftool v7.")

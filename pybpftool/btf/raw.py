@@ -95,7 +95,7 @@ def rows(btf: Btf, form: str, depth: int, ids: Sequence[int] | None = None) -> I
 
 
 def _own(btf: Btf, layout: _Layout, names: _Names) -> Iterator[list[str]]:
-    at = btf.at[btf.own_start :].tolist()
+    at = btf.at[btf.own_start :]
     count = len(at)
     at.append(len(btf.words))
     for first in range(0, count, _BLOCK):

@@ -14,13 +14,17 @@ from ..errors import BadData
 from .spec import Btf
 from .types import FIXED_WORDS, kind_of, words_in
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mmap import mmap
+
 MAGIC = 0xEB9F
 VERSION = 1
 _HEADER = 24  # bytes every header has; a longer one also names a layout section
 _VOID_SIZE = 12  # void is the type with id 0 in no blob: three zeroes
 
 
-def read_btf(blob: bytes, base: Btf | None = None, *, name: str = "") -> Btf:
+def read_btf(blob: bytes | mmap, base: Btf | None = None, *, name: str = "") -> Btf:
     """The types of a BTF blob, of either byte order.
 
     ``blob``: raw BTF, as BPF_BTF_GET_INFO, /sys/kernel/btf or an ELF's .BTF section give it.
@@ -84,58 +88,49 @@ def _check_sections(
 
 def _words(base: Btf | None, section: memoryview, *, swap: bool) -> memoryview:
     """The words of the base and those of a type section, in one row."""
-    from array import array
-
-    words = array("I")
-    words.frombytes(base.words.cast("B") if base else bytes(_VOID_SIZE))
     if swap:
-        own = array("I")
-        own.frombytes(section)
+        from array import array
+
+        own = array("I", section.cast("I"))
         own.byteswap()
-        words.extend(own)
-    else:
-        words.frombytes(section)
-    return memoryview(words)
+        section = memoryview(own).cast("B")
+    before = base.words.cast("B") if base else bytes(_VOID_SIZE)
+    return memoryview(b"".join((before, section))).cast("I")
 
 
 class _Steps(dict[int, int]):
-    """Info word -> words of such a type; each distinct one is worked out once, 0 if unknown."""
+    """Info word -> words of such a type; each distinct one is worked out once.
+
+    BadData, the end of a sentence, for one of unknown kind.
+    """
 
     def __missing__(self, info: int) -> int:
         kind = kind_of(info)
-        step = 0
-        if 0 < kind < len(FIXED_WORDS):
-            step = words_in(info)
-        self[info] = step
+        if not 0 < kind < len(FIXED_WORDS):
+            raise BadData(f"is of unknown kind {kind}")
+        step = self[info] = words_in(info)
         return step
 
 
-def _index(words: memoryview, label: str, types_at: int, base: Btf | None) -> memoryview:
+def _index(words: memoryview, label: str, types_at: int, base: Btf | None) -> list[int]:
     """Index of the first word of each type: void, the base's, and those behind them."""
-    from array import array
-
-    found = array("I")
-    found.frombytes(base.at.cast("B") if base else bytes(4))
-    add = found.append
-    steps = _Steps()
     first = at = len(base.words) if base else _VOID_SIZE // 4
-    end = len(words)
+    found = [*base.at, at] if base else [0, at]
+    add = found.append
+    infos = words[1:]
+    steps = _Steps()
     try:
-        while at < end:
-            step = steps[words[at + 1]]
-            if not step:
-                raise BadData(
-                    f"{label}: type [{len(found)}] at byte {types_at + 4 * (at - first)}"
-                    f" is of unknown kind {kind_of(words[at + 1])}"
-                )
+        while True:  # what is done here is done for each of some hundred thousand types
+            at += steps[infos[at]]
             add(at)
-            at += step
     except IndexError:
-        add(at)
-        at = end + 1
-    if at > end:
-        raise BadData(
-            f"{label}: type [{len(found) - 1}] at byte {types_at + 4 * (found[-1] - first)}"
-            f" does not end within the type section"
-        )
-    return memoryview(found)
+        found.pop()
+        if at == len(words):
+            return found
+        id = len(found) - (at > len(words))  # either it is too long, or not even begun
+        wrong = "does not end within the type section"
+    except BadData as error:
+        id = len(found) - 1
+        wrong = str(error)
+    place = types_at + 4 * ([*found, at][id] - first)
+    raise BadData(f"{label}: type [{id}] at byte {place} {wrong}")

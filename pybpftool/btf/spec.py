@@ -6,6 +6,7 @@ only when asked for.  A split Btf continues the ids and string offsets of its ba
 
 from __future__ import annotations
 
+import struct
 import sys
 
 from ..errors import BadData
@@ -50,6 +51,7 @@ class Btf:
 
     For who reads most of the types, all of them stand in one row, those of the base first:
     ``words``: their u32s.  ``at``: index in them of each type by id; void's are three zeroes.
+    Neither is to be changed.
     """
 
     __slots__ = (
@@ -73,7 +75,7 @@ class Btf:
     def __init__(
         self,
         words: memoryview,
-        at: memoryview,
+        at: list[int],
         strings: bytes,
         *,
         types_at: int,
@@ -110,8 +112,10 @@ class Btf:
     def pointer_size(self) -> int:
         """Bytes of a pointer: those of a long, or 8 as on the BPF machine where there is none."""
         if not self._pointer_size:
-            sizes = (self.size(id) for name in _LONGS for id in self.find_all(name, types.INT))
-            self._pointer_size = next((size for size in sizes if size in (4, 8)), 8)
+            words = self.words
+            ints = (at for at in self.at if words[at + 1] >> 24 == types.INT)
+            longs = (words[at + 2] for at in ints if self.text[words[at]] in _LONGS)
+            self._pointer_size = next((size for size in longs if size in (4, 8)), 8)
         return self._pointer_size
 
     def bad(self, id: int, what: str) -> BadData:
@@ -227,8 +231,7 @@ class Btf:
     def _place(self, id: int) -> int:
         if not 0 <= id < self.type_count:
             raise BadData(f"{self.label}: there is no type [{id}], only {self.type_count}")
-        at: int = self.at[id]
-        return at
+        return self.at[id]
 
     # -------------------------------------------------------------- strings
 
@@ -372,24 +375,50 @@ class Btf:
 
     def find_all(self, name: str, *kinds: int, own: bool = False) -> Iterator[int]:
         """Ids of all types with this name, ascending; ``own``: without the base's."""
-        if self.base and not own:
-            yield from self.base.find_all(name, *kinds)
-        if self._names is None:
-            from array import array
-
-            places = self.at[self.own_start :]
-            self._names = array("I", [self.words[at] for at in places]).tobytes()
         raw = name.encode("utf-8", "surrogateescape")
         if not raw or b"\0" in raw:
-            return  # no name is no name to be found by
-        for index in _places(self._names, set(self._offsets(raw + b"\0"))):
+            return iter(())  # no name is no name to be found by
+        # Whoever stores a string as the tail of a longer one does not store it by itself as well.
+        offsets = list(self._beginning(raw + b"\0")) or list(self._tails(raw + b"\0"))
+        return self.named_at(offsets, *kinds, own=own)
+
+    def beginning(self, start: str) -> Iterator[tuple[int, str]]:
+        """Offset and whole of each string that begins so, but for those longer than MAX_NAME."""
+        for offset in self._beginning(start.encode("utf-8", "surrogateescape")):
+            try:
+                yield offset, self.string(offset)
+            except BadData:  # noqa: PERF203 - what is too long is passed over
+                continue
+
+    def named_at(self, offsets: Sequence[int], *kinds: int, own: bool = False) -> Iterator[int]:
+        """Ids of all types whose names stand at one of the offsets, ascending."""
+        if self.base and not own:
+            yield from self.base.named_at(offsets, *kinds)
+        if not offsets:
+            return
+        if self._names is None:
+            words = self.words
+            names = [words[at] for at in self.at[self.own_start :]]
+            self._names = struct.pack(f"={len(names)}I", *names)
+        for index in _places(self._names, set(offsets)):
             if not kinds or self.kind(self.own_start + index) in kinds:
                 yield self.own_start + index
 
-    def _offsets(self, ended: bytes) -> Iterator[int]:
-        """Where in the strings this one stands, be it as the tail of a longer one."""
+    def _beginning(self, raw: bytes) -> Iterator[int]:
+        """Offsets of the strings that begin so."""
         if self.base:
-            yield from self.base._offsets(ended)
+            yield from self.base._beginning(raw)
+            if self.strings.startswith(raw):  # those of a split BTF need no NUL before them
+                yield self.strings_start
+        at = self.strings.find(b"\0" + raw)
+        while at >= 0:
+            yield self.strings_start + at + 1
+            at = self.strings.find(b"\0" + raw, at + 1)
+
+    def _tails(self, ended: bytes) -> Iterator[int]:
+        """Where in the strings this one stands as the tail of a longer one."""
+        if self.base:
+            yield from self.base._tails(ended)
         at = self.strings.find(ended)
         while at >= 0:
             yield self.strings_start + at
@@ -506,10 +535,14 @@ _SIZED = frozenset(
 )
 
 
+_MANY = 12
+"""Numbers from which on one look at each word is quicker than a search for each number."""
+
+
 def _places(names: bytes, wanted: set[int]) -> list[int]:
     """Indices at which one of the wanted numbers stands among these u32, ascending."""
-    words = memoryview(names).cast("I")
-    if len(wanted) > 2:
+    if len(wanted) > _MANY:
+        words = memoryview(names).cast("I")
         return [index for index, word in enumerate(words) if word in wanted]
     found = []
     for word in wanted:

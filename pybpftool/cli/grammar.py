@@ -105,8 +105,10 @@ def _choice(words: list[str], at: int) -> tuple[Node, int]:
 
 def names(usage: str) -> list[str]:
     """The command words of a row: ``{ show | list } [MAP]`` gives show and list."""
-    first = parse(usage)[0]
-    return [node.text for node in (first.parts if first.kind == "choice" else [first])]
+    # every row is asked for these on every call: the rest of the line need not be read for them
+    if usage.startswith("{"):
+        return usage[1 : usage.index("}")].replace("|", " ").split()
+    return usage.split(None, 1)[:1]
 
 
 def second(usage: str) -> str:

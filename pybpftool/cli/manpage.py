@@ -154,14 +154,15 @@ def _together(rows: Sequence[Command]) -> list[list[Command]]:
     groups: dict[object, list[Command]] = {}
     for row in rows:
         if row.run:
-            groups.setdefault(row.run, []).append(row)
+            groups.setdefault(inspect.unwrap(row.run), []).append(row)
     return list(groups.values())
 
 
 def _command(rows: Sequence[Command]) -> Iterator[str]:
     words = [f"{word} {second(row.usage)}".rstrip() for row in rows for word in names(row.usage)]
     yield f".It Cm {' , '.join(words)}"
-    yield from _paragraphs(inspect.getdoc(rows[0].run) or "")
+    if rows[0].run:
+        yield from _paragraphs(inspect.getdoc(inspect.unwrap(rows[0].run)) or "")
 
 
 def _paragraphs(text: str) -> Iterator[str]:

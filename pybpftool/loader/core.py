@@ -83,7 +83,6 @@ class Core:
         self._read: list[Btf] | None = None
         self._more: Iterator[Btf] = iter(())
         self._candidates: dict[tuple[str, int], list[tuple[Btf, int]]] = {}
-        self._flavours: dict[int, list[tuple[str, str]]] = {}
         self._answers: dict[tuple[int, str, int], _Answer] = {}
         self._budget = iter(range(_STEPS))
 
@@ -159,7 +158,7 @@ class Core:
             for index, btf in enumerate(self._each_target()):
                 if index and found and found[0][0].base is None:
                     break
-                found += self._find(btf, index, name, kinds)
+                found += _find(btf, name, kinds)
             self._candidates[key] = found
         return self._candidates[key]
 
@@ -176,16 +175,6 @@ class Core:
                 self._read.append(following)
             yield self._read[at]
             at += 1
-
-    def _find(
-        self, btf: Btf, index: int, name: str, kinds: tuple[int, ...]
-    ) -> list[tuple[Btf, int]]:
-        own = btf.base is not None
-        if index not in self._flavours:
-            self._flavours[index] = list(_flavoured(btf))
-        names = [name, *(full for short, full in self._flavours[index] if short == name)]
-        ids = {id for each in names for id in btf.find_all(each, *kinds, own=own)}
-        return [(btf, id) for id in sorted(ids) if essential(btf.name_of(id)) == name]
 
     # -------------------------------------------------------------- matching
 
@@ -256,16 +245,13 @@ def essential(name: str) -> str:
     return name
 
 
-def _flavoured(btf: Btf) -> Iterator[tuple[str, str]]:
-    """(essential name, whole name) of every string with a flavour."""
-    strings = btf.strings
-    at = strings.find(b"___")
-    while at >= 0:
-        begin, end = strings.rfind(b"\0", 0, at) + 1, strings.find(b"\0", at)
-        whole = strings[begin:end].decode("utf-8", "surrogateescape")
-        if end - begin <= 4096 and (short := essential(whole)) != whole:
-            yield short, whole
-        at = strings.find(b"___", end)
+def _find(btf: Btf, name: str, kinds: tuple[int, ...]) -> list[tuple[Btf, int]]:
+    """The types of a target that are called so, with or without a flavour; its base's aside."""
+    own = btf.base is not None
+    offsets = [at for at, whole in btf.beginning(name) if essential(whole) == name]
+    if not offsets:
+        return [(btf, id) for id in btf.find_all(name, *kinds, own=own)]
+    return [(btf, id) for id in btf.named_at(offsets, *kinds, own=own)]
 
 
 def _spell(root: types.Type, steps: list[_Step]) -> str:

@@ -13,15 +13,9 @@ import struct
 from ..errors import BadData, KernelError, PybpftoolError, during
 from ..insn.code import BTF_ID, KFUNC_CALL, MAP_FD, MAP_VALUE, SLOT, Insn, encode, registers
 from ..kernel import calls
-from . import externs, features, maps, spec
-from .core import Core, poison
-from .explain import explain, plain, source_at
-from .externs import Extern
+from . import features, maps, spec
 from .link import link
-from .read import kconfig_map
 from .sanitize import fix_datasecs, sanitize
-from .struct_ops import home, lay
-from .target import MULTI, attach_target, where_to_trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +25,8 @@ if TYPE_CHECKING:
 
     from ..btf.spec import Btf
     from ..kernel.syscall import Fd
+    from .core import Core
+    from .externs import Extern
     from .link import Linked
     from .spec import MapSpec, ObjectSpec, ProgramSpec
     from .struct_ops import Laid
@@ -199,7 +195,7 @@ class _Load:
         self.log_level = log_level
         self.tell = tell
         self.core: Core | None = None
-        self.externs = [Extern(each) for each in found.externs]
+        self.externs: list[Extern] = []
         self.btf_fd: Fd | None = None
         self.module_fds: dict[int, Fd] = {}
         self.fd_array: list[int] = [0]
@@ -235,8 +231,12 @@ class _Load:
 
     def _resolve_externs(self) -> None:
         found = self.found
-        if not self.externs or found.btf is None:
+        if not found.externs or found.btf is None:
             return
+        from . import externs
+        from .read import kconfig_map
+
+        self.externs = [externs.Extern(each) for each in found.externs]
         externs.addresses(self.externs, found.btf)
         externs.typed(self.externs, found.btf, lambda: self.kernel.btf, self.kernel.modules)
         size = externs.place_values(self.externs, found.btf)
@@ -262,6 +262,8 @@ class _Load:
             if map.section.startswith("?"):
                 unwanted.update(programs.values())
                 continue
+            from .struct_ops import home, lay
+
             id, kernel = home(found.btf, map.value_type_id, self.kernel.btf, self.kernel.modules())
             laid = lay(found.btf, map.value_type_id, map.contents, programs, kernel, name=map.name)
             map.value_size = len(laid.value)
@@ -364,6 +366,8 @@ class _Load:
         if not code.core_relos or self.found.btf is None:
             return
         if self.core is None:
+            from .core import Core
+
             self.core = Core(self.found.btf, self.kernel.targets)
         reasons = self.poisoned.setdefault(name, {})
         for slot, relo in code.core_relos:
@@ -396,6 +400,8 @@ class _Load:
     def _call_kernel(self, program: ProgramSpec, code: bytearray, slot: int, to: Extern) -> None:
         at = slot * SLOT
         if not to.type_id:
+            from .core import poison
+
             poison(code, slot, _NO_KFUNC + to.number)
             reason = f"this kernel offers no function {to.spec.name} to programs"
             self.poisoned.setdefault(program.name, {})[slot] = reason
@@ -481,9 +487,12 @@ class _Load:
             self._aim(program, fields)
         if program.prog_type == _STRUCT_OPS:
             self._join(program, fields)
-        if program.attach_type in MULTI and ":" in program.target:
-            module, *_ = where_to_trace(program.target, self.kernel.btf, self.kernel.modules())
-            fields["attach_btf_obj_fd"] = self._module(module).fileno()
+        if ":" in program.target:
+            from .target import MULTI, where_to_trace
+
+            if program.attach_type in MULTI:
+                module, *_ = where_to_trace(program.target, self.kernel.btf, self.kernel.modules())
+                fields["attach_btf_obj_fd"] = self._module(module).fileno()
         if len(self.fd_array) > 1:
             fields["fd_array"] = struct.pack(f"={len(self.fd_array)}i", *self.fd_array)
         return fields
@@ -498,6 +507,8 @@ class _Load:
             raise PybpftoolError(
                 f"{label}: section {program.section_name} does not say what to attach to"
             )
+        from .target import attach_target
+
         try:
             module, id = attach_target(
                 program.attach_type, program.target, self.kernel.btf, self.kernel.modules()
@@ -519,6 +530,8 @@ class _Load:
     def _refused(
         self, program: ProgramSpec, linked: Linked, error: int, room: bytearray
     ) -> PybpftoolError:
+        from .explain import explain, plain, source_at
+
         btf = self.found.btf
         lines = [(at, file, text, place) for at, file, text, place in linked.line_info]
 
@@ -543,6 +556,8 @@ def _text(room: bytearray) -> str:
 def virtual(name: str) -> int | None:
     """The numbers that are no configuration, but are asked for as if."""
     if name == "LINUX_KERNEL_VERSION":
+        from . import externs
+
         return externs.kernel_version()
     if name == "LINUX_HAS_BPF_COOKIE":
         return int(features.knows("attach_cookie"))

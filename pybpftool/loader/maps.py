@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import struct
 
 from ..errors import KernelError, PybpftoolError, during
 from ..kernel import calls
-from ..kernel.handles import map_info
-from ..kernel.proc import possible_cpus
+from ..kernel.proc import page_size, possible_cpus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,7 +97,7 @@ def _entries(wanted: MapSpec) -> int:
 
 def ring_size(wanted: int) -> int:
     """Bytes of a ring buffer: whole pages, their number a power of two."""
-    page = mmap.PAGESIZE
+    page = page_size()
     if wanted % page == 0 and (wanted // page) & (wanted // page - 1) == 0 and wanted:
         return wanted
     size = page
@@ -113,7 +111,7 @@ def fill(wanted: MapSpec, fd: Fd, knows: Callable[[str], bool]) -> None:
     if wanted.type == ARENA:
         from ..kernel import arena
 
-        size, contents = wanted.max_entries * mmap.PAGESIZE, wanted.contents or b""
+        size, contents = wanted.max_entries * page_size(), wanted.contents or b""
         with during(f"map '{wanted.name}'"):
             arena.place(fd, wanted.map_extra, size, contents, arena_offset(wanted, knows))
         return
@@ -130,12 +128,14 @@ def arena_offset(wanted: MapSpec, knows: Callable[[str], bool]) -> int:
     """Where in an arena its variables begin: in the last pages, if programs can say so."""
     if not wanted.contents or not knows("far_map_values"):
         return 0
-    page = mmap.PAGESIZE
+    page = page_size()
     return (wanted.max_entries + -len(wanted.contents) // page) * page
 
 
 def fits(wanted: MapSpec, fd: SupportsIndex) -> str:
     """What about an open map is not as wanted; empty if all is."""
+    from ..kernel.handles import map_info
+
     info = map_info(fd)
     flags = info.map_flags & ~(_RDONLY_PROG if wanted.type in _DEVMAPS else 0)
     for what, is_, should in (

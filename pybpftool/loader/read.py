@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import struct
 from bisect import bisect_right
 
@@ -11,6 +10,7 @@ from ..btf.reader import read_btf
 from ..elf import file as elf
 from ..errors import BadData
 from ..insn.code import CALL, FUNC, JMP, PSEUDO_CALL, SLOT, WIDE, registers
+from ..kernel.proc import page_size
 from . import spec
 from .ext import read_ext
 from .kinds import kind_of, target_of
@@ -183,7 +183,7 @@ def _arena_variables(file: ElfFile, found: ObjectSpec) -> None:
         return
     if not arenas:
         raise BadData(f"section {section.name} holds variables for an arena, but there is none")
-    if section.size > arenas[0].max_entries * mmap.PAGESIZE:
+    if section.size > arenas[0].max_entries * page_size():
         raise BadData(f"map '{arenas[0].name}' is too small for {section.size} bytes of variables")
     arenas[0].contents = section.data or bytes(section.size)
 

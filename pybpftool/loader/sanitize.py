@@ -14,7 +14,6 @@ from ..btf.reader import MAGIC, VERSION, read_btf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Callable, Container, Mapping
 
     from ..btf.spec import Btf
@@ -37,20 +36,17 @@ class _Draft:
     __slots__ = ("_btf", "_names", "_strings", "next_id", "words")
 
     def __init__(self, btf: Btf) -> None:
-        from array import array
-
         first = btf.at[btf.own_start] if btf.own_start < btf.type_count else len(btf.words)
         self._btf = btf
         self._strings = bytearray(btf.strings)
         self._names: dict[str, int] = {}
-        self.words: array[int] = array("I", btf.words[first:])
+        self.words: list[int] = btf.words[first:].tolist()
         self.next_id = btf.type_count
 
     def place(self, id: int) -> int:
         """Index in ``words`` of the first word of one of the Btf's own types."""
         at, first = self._btf.at[id], self._btf.at[self._btf.own_start]
-        place: int = at - first
-        return place
+        return at - first
 
     def string(self, text: str) -> int:
         """Offset of a string, which is added: one that is there may be the tail of another."""
@@ -67,7 +63,7 @@ class _Draft:
 
     def blob(self) -> bytes:
         """The whole as raw BTF; a layout section is not part of it."""
-        body = self.words.tobytes()
+        body = struct.pack(f"={len(self.words)}I", *self.words)
         sections = 0, len(body), len(body), len(self._strings)
         return _HEADER.pack(MAGIC, VERSION, 0, _HEADER.size, *sections) + body + self._strings
 
@@ -113,21 +109,15 @@ def fix_datasecs(
                     other = stand_in
                 else:
                     at = _var(btf, draft, id, var)
-                    draft.words[at + 2 : at + 4] = _row(number, GLOBAL)
+                    draft.words[at + 2 : at + 4] = (number, GLOBAL)
                 rows[index] = other, _KSYM_SIZE * index, _KSYM_SIZE
         else:
             size, rows = _placed(btf, draft, id, rows, sections.get(name), hidden)
         at = draft.place(id)
         draft.words[at + 2] = size
         flat = [word for row in sorted(rows, key=lambda row: row[1]) for word in row]
-        draft.words[at + 3 : at + 3 + len(flat)] = _row(*flat)
+        draft.words[at + 3 : at + 3 + len(flat)] = flat
     return read_btf(draft.blob(), btf.base, name=btf.name)
-
-
-def _row(*words: int) -> array[int]:
-    from array import array
-
-    return array("I", words)
 
 
 def _placed(
@@ -211,45 +201,43 @@ def sanitize(btf: Btf, knows: Callable[[str], bool]) -> bytes:
     """
     draft = _Draft(btf)
     words = draft.words
-    has_func, has_global = knows("btf_func"), knows("btf_func_global")
-    has_datasec, has_qmark = knows("btf_datasec"), knows("btf_qmark_datasec")
-    has_float, has_enum64 = knows("btf_float"), knows("btf_enum64")
-    has_decl_tag, has_type_tag = knows("btf_decl_tag"), knows("btf_type_tag")
     filler = 0
     for id in range(btf.own_start, btf.type_count):
         kind, at, vlen = btf.kind(id), draft.place(id), btf.vlen(id)
-        if (kind == types.VAR and not has_datasec) or (kind == types.DECL_TAG and not has_decl_tag):
+        if (kind == types.VAR and not knows("btf_datasec")) or (
+            kind == types.DECL_TAG and not knows("btf_decl_tag")
+        ):
             # One byte: a variable may be as small, and must not reach beyond its section.
-            words[at + 1 : at + 4] = _row(types.INT << 24, 1, 8)
+            words[at + 1 : at + 4] = (types.INT << 24, 1, 8)
         elif kind == types.DATASEC:
             name = btf.name_of(id)
-            if not has_datasec:
+            if not knows("btf_datasec"):
                 words[at] = draft.string(name.replace(".", "_").replace("?", "_"))
                 words[at + 1] = types.STRUCT << 24 | vlen
                 for place in range(at + 3, at + 3 + 3 * vlen, 3):
                     var, offset = words[place], words[place + 1]
                     if var >= btf.type_count or offset >= 1 << 29:
                         raise btf.bad(id, f"has no variable [{var}] at byte {offset}")
-                    words[place : place + 3] = _row(btf.named(var), var, 8 * offset)
-            elif name.startswith("?") and not has_qmark:
+                    words[place : place + 3] = (btf.named(var), var, 8 * offset)
+            elif name.startswith("?") and not knows("btf_qmark_datasec"):
                 words[at] = draft.string("_" + name[1:])
-        elif kind == types.FUNC_PROTO and not has_func:
-            words[at + 1 : at + 3] = _row(types.ENUM << 24 | vlen, 4)
+        elif kind == types.FUNC_PROTO and not knows("btf_func"):
+            words[at + 1 : at + 3] = (types.ENUM << 24 | vlen, 4)
             for place in range(at + 3, at + 3 + 2 * vlen, 2):
                 words[place] = words[place] or draft.string("arg")  # enumerators have names
-        elif kind == types.FUNC and not has_func:
+        elif kind == types.FUNC and not knows("btf_func"):
             words[at + 1] = types.TYPEDEF << 24
-        elif kind == types.FUNC and not has_global:
+        elif kind == types.FUNC and not knows("btf_func_global"):
             words[at + 1] = types.FUNC << 24 | STATIC
-        elif kind == types.FLOAT and not has_float:
-            words[at : at + 2] = _row(0, types.STRUCT << 24)
-        elif kind == types.TYPE_TAG and not has_type_tag:
-            words[at : at + 2] = _row(0, types.CONST << 24)
-        elif kind == types.ENUM and not has_enum64:
+        elif kind == types.FLOAT and not knows("btf_float"):
+            words[at : at + 2] = (0, types.STRUCT << 24)
+        elif kind == types.TYPE_TAG and not knows("btf_type_tag"):
+            words[at : at + 2] = (0, types.CONST << 24)
+        elif kind == types.ENUM and not knows("btf_enum64"):
             words[at + 1] = types.ENUM << 24 | vlen  # the flag that says signed came with ENUM64
-        elif kind == types.ENUM64 and not has_enum64:
+        elif kind == types.ENUM64 and not knows("btf_enum64"):
             filler = filler or draft.add("enum64_placeholder", types.INT, 1, 8)
             words[at + 1] = types.UNION << 24 | vlen
             for place in range(at + 3, at + 3 + 3 * vlen, 3):
-                words[place + 1 : place + 3] = _row(filler, 0)
+                words[place + 1 : place + 3] = (filler, 0)
     return draft.blob()

@@ -7,16 +7,21 @@ where it is pinned.
 
 from __future__ import annotations
 
-from ...command import HELP, IGNORE, NEEDS, WHAT, Command, Object, Place
+from ...command import HELP, IGNORE, NEEDS, WHAT, Command, Object, Place, later
 from ...errors import PybpftoolError, errno_status
 from ...places import FILE, MAP, PROG, read_number, read_word
-from . import attaching, checking, dumping, listing, loading, profiling, running, top, tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...command import Call, Words
+    from . import attaching, checking, dumping, listing, loading, profiling, running, top, tracing
+else:  # one command needs one of them
+    attaching, checking, dumping, listing, loading, profiling, running, top, tracing = later(
+        __name__, "attaching checking dumping listing loading profiling running top tracing"
+    )
 
-_EINVAL = 22
+_INVALID = errno_status(22)
+"""Exit status of who says no more than EINVAL."""
 
 
 def _read_path(words: Words, call: Call) -> str:
@@ -100,7 +105,7 @@ OBJECT = Object(
             (PROG, FILE),
             words=3,
             wrong=NEEDS,
-            status=errno_status(_EINVAL),
+            status=_INVALID,
             extra=IGNORE,
         ),
         Command(
@@ -140,7 +145,7 @@ OBJECT = Object(
             (PROG, ATTACH_TYPE, MAP),
             words=3,
             wrong=NEEDS,
-            status=attaching.INVALID,
+            status=_INVALID,
             extra=IGNORE,
             access="write",
         ),
@@ -150,7 +155,7 @@ OBJECT = Object(
             (PROG, ATTACH_TYPE, MAP),
             words=3,
             wrong=NEEDS,
-            status=attaching.INVALID,
+            status=_INVALID,
             extra=IGNORE,
             access="write",
         ),
@@ -187,7 +192,7 @@ run PROG \\
             ),
             words=3,
             wrong=NEEDS,
-            status=attaching.INVALID,
+            status=_INVALID,
         ),
         Command("tracelog", tracing.tracelog, words=(0,)),
         Command(

@@ -16,7 +16,7 @@ import errno
 import struct
 
 from ...command import One
-from ...errors import KernelError, Misuse, PybpftoolError, errno_status
+from ...errors import KernelError, Misuse, PybpftoolError
 from ...number import strtoul
 
 TYPE_CHECKING = False
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ...kernel.handles import Prog
     from ...kernel.syscall import Fd
 
-INVALID = errno_status(errno.EINVAL)
 MOST = 4
 """Metrics at a time: processors have few counters."""
 
