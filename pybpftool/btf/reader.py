@@ -98,39 +98,31 @@ def _words(base: Btf | None, section: memoryview, *, swap: bool) -> memoryview:
     return memoryview(b"".join((before, section))).cast("I")
 
 
-class _Steps(dict[int, int]):
-    """Info word -> words of such a type; each distinct one is worked out once.
-
-    BadData, the end of a sentence, for one of unknown kind.
-    """
-
-    def __missing__(self, info: int) -> int:
-        kind = kind_of(info)
-        if not 0 < kind < len(FIXED_WORDS):
-            raise BadData(f"is of unknown kind {kind}")
-        step = self[info] = words_in(info)
-        return step
-
-
 def _index(words: memoryview, label: str, types_at: int, base: Btf | None) -> list[int]:
     """Index of the first word of each type: void, the base's, and those behind them."""
     first = at = len(base.words) if base else _VOID_SIZE // 4
     found = [*base.at, at] if base else [0, at]
     add = found.append
     infos = words[1:]
-    steps = _Steps()
-    try:
-        while True:  # what is done here is done for each of some hundred thousand types
-            at += steps[infos[at]]
-            add(at)
-    except IndexError:
+    steps: dict[int, int] = {}  # by info word, the words of such a type
+    wrong = "does not end within the type section"
+    while True:
+        try:
+            while True:  # what is done in here is done for each of some hundred thousand types
+                at += steps[infos[at]]
+                add(at)
+        except KeyError:  # noqa: PERF203 - the first of its kind, of which there are few
+            info = infos[at]
+            if not 0 < kind_of(info) < len(FIXED_WORDS):
+                wrong = f"is of unknown kind {kind_of(info)}"
+                break
+            steps[info] = words_in(info)
+        except IndexError:
+            if at == len(words):
+                found.pop()
+                return found
+            break
+    if at > len(words):  # it is the one before that is too long
         found.pop()
-        if at == len(words):
-            return found
-        id = len(found) - (at > len(words))  # either it is too long, or not even begun
-        wrong = "does not end within the type section"
-    except BadData as error:
-        id = len(found) - 1
-        wrong = str(error)
-    place = types_at + 4 * ([*found, at][id] - first)
-    raise BadData(f"{label}: type [{id}] at byte {place} {wrong}")
+    place = types_at + 4 * (found[-1] - first)
+    raise BadData(f"{label}: type [{len(found) - 1}] at byte {place} {wrong}")

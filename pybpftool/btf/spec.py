@@ -36,6 +36,9 @@ MAX_NAME = 4096
 Without a limit a small blob could name each of its many members by one huge string.
 """
 
+_AT_A_TIME = 4096
+"""Types whose names are put into one row together: numbers that are gone soon cost no memory."""
+
 _RECENT = 64
 """Types that are kept as they were last asked for: who looks at one member of a large struct often
 looks at the next one, too."""
@@ -398,8 +401,11 @@ class Btf:
             return
         if self._names is None:
             words = self.words
-            names = [words[at] for at in self.at[self.own_start :]]
-            self._names = struct.pack(f"={len(names)}I", *names)
+            names = bytearray()
+            for first in range(self.own_start, self.type_count, _AT_A_TIME):
+                some = [words[at] for at in self.at[first : first + _AT_A_TIME]]
+                names += struct.pack(f"={len(some)}I", *some)
+            self._names = bytes(names)
         for index in _places(self._names, set(offsets)):
             if not kinds or self.kind(self.own_start + index) in kinds:
                 yield self.own_start + index

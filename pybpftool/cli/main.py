@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -29,6 +30,8 @@ def main() -> None:
     its default action, after every ``finally`` has run, so that the shell sees what it expects
     (130 after Ctrl-C, 141 behind ``| head``).
     """
+    # Most commands are over before there is garbage worth a search, which takes a tenth of them.
+    gc.set_threshold(100_000)
     _open_closed()
     console = Console()
     try:

@@ -155,10 +155,10 @@ class Core:
         if key not in self._candidates:
             kinds = _ENUMS if root.kind in _ENUMS else (root.kind,)
             found: list[tuple[Btf, int]] = []
-            for index, btf in enumerate(self._each_target()):
-                if index and found and found[0][0].base is None:
-                    break
+            for btf in self._each_target():
                 found += _find(btf, name, kinds)
+                if found and btf.base is None:
+                    break  # only where the kernel itself has none are the modules looked at
             self._candidates[key] = found
         return self._candidates[key]
 
