@@ -34,7 +34,8 @@ def pick(rows: Sequence[Command], words: Words) -> Command | None:
     if row is None or word is None:
         return row
     words.take()
-    alike = [each for each in rows if names(each.usage) == names(row.usage)]
+    spoken = names(row.usage)
+    alike = [each for each in rows if names(each.usage) == spoken]
     if not second(row.usage):
         opened = (each for each in alike if _opens(each, words.next))
         fitting = (each for each in alike if _takes(each, len(words)))
@@ -45,8 +46,8 @@ def pick(rows: Sequence[Command], words: Words) -> Command | None:
         if word is not None and matches(word, keyword):
             words.take()
             return known[keyword]
-    spoken = " or ".join(f"'{keyword}'" for keyword in known)
-    raise PybpftoolError(f"expected {spoken}, got: {'(null)' if word is None else word}")
+    expected = " or ".join(f"'{keyword}'" for keyword in known)
+    raise PybpftoolError(f"expected {expected}, got: {'(null)' if word is None else word}")
 
 
 def _begins(row: Command, word: str) -> bool:

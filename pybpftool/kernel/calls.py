@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-from operator import index
 
 from ._abi import ffi
 from .syscall import Fd, attempt, bpf, lib, new_attr, refusal
@@ -96,7 +95,7 @@ def map_create(
 def _elem(
     cmd: int, descriptor: SupportsIndex, key: Readable | None, value: int = 0, flags: int = 0
 ) -> int:
-    attr = new_attr(cmd, map_fd=index(descriptor), key=_address(key), value=value, flags=flags)
+    attr = new_attr(cmd, map_fd=descriptor.__index__(), key=_address(key), value=value, flags=flags)
     return attempt(cmd, attr)
 
 
@@ -180,7 +179,7 @@ def _batch(
         keys=keys,
         values=values,
         count=count,
-        map_fd=index(descriptor),
+        map_fd=descriptor.__index__(),
         elem_flags=elem_flags,
     )
     result = attempt(cmd, attr)
@@ -252,7 +251,7 @@ def obj_pin(descriptor: SupportsIndex, path: Path) -> None:
     """Give the object the name ``path`` in a BPF file system."""
     name = _zero_ended(path)
     cmd = lib.BPF_OBJ_PIN
-    bpf(cmd, new_attr(cmd, pathname=_address(name), bpf_fd=index(descriptor)))
+    bpf(cmd, new_attr(cmd, pathname=_address(name), bpf_fd=descriptor.__index__()))
 
 
 def obj_get(path: Path, file_flags: int = 0) -> Fd:
@@ -333,7 +332,7 @@ def obj_info(descriptor: SupportsIndex, info: Any) -> int:
     cmd = lib.BPF_OBJ_GET_INFO_BY_FD
     attr = new_attr(
         cmd,
-        bpf_fd=index(descriptor),
+        bpf_fd=descriptor.__index__(),
         info_len=ffi.sizeof(info[0]),
         info=int(ffi.cast("uintptr_t", info)),
     )
@@ -346,7 +345,7 @@ def obj_id(descriptor: SupportsIndex) -> int:
     """The id of an open map, program or link: the second word of each one's information."""
     room = bytearray(8)
     cmd = lib.BPF_OBJ_GET_INFO_BY_FD
-    bpf(cmd, new_attr(cmd, bpf_fd=index(descriptor), info_len=len(room), info=_room(room)))
+    bpf(cmd, new_attr(cmd, bpf_fd=descriptor.__index__(), info_len=len(room), info=_room(room)))
     return memoryview(room).cast("I")[1]
 
 
@@ -456,7 +455,7 @@ def prog_test_run(
     sizes = {"data_size_out": len(data_out or b""), "ctx_size_out": len(ctx_out or b"")}
     attr = new_attr(
         cmd,
-        prog_fd=index(descriptor),
+        prog_fd=descriptor.__index__(),
         data_in=_address(data_in),
         data_size_in=len(data_in or b""),
         data_out=_room(data_out),
@@ -473,7 +472,7 @@ def prog_test_run(
 def prog_bind_map(prog: SupportsIndex, map: SupportsIndex) -> None:
     """Tie the life of a map to that of a program.  Since Linux 5.10."""
     cmd = lib.BPF_PROG_BIND_MAP
-    bpf(cmd, new_attr(cmd, prog_fd=index(prog), map_fd=index(map)))
+    bpf(cmd, new_attr(cmd, prog_fd=prog.__index__(), map_fd=map.__index__()))
 
 
 def prog_stream_read(descriptor: SupportsIndex, stream: int, room: Writable) -> int:
@@ -487,7 +486,7 @@ def prog_stream_read(descriptor: SupportsIndex, stream: int, room: Writable) -> 
         stream_buf=_room(room),
         stream_buf_len=len(room),
         stream_id=stream,
-        prog_fd=index(descriptor),
+        prog_fd=descriptor.__index__(),
     )
     return bpf(cmd, attr)
 
@@ -502,8 +501,8 @@ def prog_attach(
     cmd = lib.BPF_PROG_ATTACH
     attr = new_attr(
         cmd,
-        target_fd=index(target),
-        attach_bpf_fd=index(prog),
+        target_fd=target.__index__(),
+        attach_bpf_fd=prog.__index__(),
         attach_type=attach_type,
         attach_flags=attach_flags,
     )
@@ -514,7 +513,7 @@ def prog_detach(target: SupportsIndex, prog: SupportsIndex, attach_type: int) ->
     """Undo ``prog_attach``."""
     cmd = lib.BPF_PROG_DETACH
     attr = new_attr(
-        cmd, target_fd=index(target), attach_bpf_fd=index(prog), attach_type=attach_type
+        cmd, target_fd=target.__index__(), attach_bpf_fd=prog.__index__(), attach_type=attach_type
     )
     bpf(cmd, attr)
 
@@ -565,7 +564,7 @@ def prog_query(
         arrays = {name: ffi.new("u32[]", room) for name in wanted}
         attr = new_attr(
             cmd,
-            target_fd=index(target),
+            target_fd=target.__index__(),
             attach_type=attach_type,
             query_flags=query_flags,
             prog_cnt=room,
@@ -604,7 +603,11 @@ def link_create(
         fields["iter_info"] = _address(iter_info)
         fields["iter_info_len"] = len(iter_info)
     attr = new_attr(
-        cmd, prog_fd=index(prog), target_fd=index(target), attach_type=attach_type, flags=flags
+        cmd,
+        prog_fd=prog.__index__(),
+        target_fd=target.__index__(),
+        attach_type=attach_type,
+        flags=flags,
     )
     kept: list[Any] = []
     for name, value in fields.items():
@@ -635,9 +638,9 @@ def link_update(
     cmd = lib.BPF_LINK_UPDATE
     attr = new_attr(
         cmd,
-        link_fd=index(link),
-        new_prog_fd=index(new_prog),
-        old_prog_fd=index(old_prog),
+        link_fd=link.__index__(),
+        new_prog_fd=new_prog.__index__(),
+        old_prog_fd=old_prog.__index__(),
         flags=flags,
     )
     bpf(cmd, attr)
@@ -646,21 +649,21 @@ def link_update(
 def link_detach(link: SupportsIndex) -> None:
     """Take the link off its target; it stays, empty.  Since Linux 5.9."""
     cmd = lib.BPF_LINK_DETACH
-    bpf(cmd, new_attr(cmd, link_fd=index(link)))
+    bpf(cmd, new_attr(cmd, link_fd=link.__index__()))
 
 
 def raw_tracepoint_open(prog: SupportsIndex, name: Text | None = None, cookie: int = 0) -> Fd:
     """The program attached to the raw tracepoint ``name`` (None: to what it was loaded for)."""
     cmd = lib.BPF_RAW_TRACEPOINT_OPEN
     ending = None if name is None else _zero_ended(name)
-    attr = new_attr(cmd, name=_address(ending), prog_fd=index(prog), cookie=cookie)
+    attr = new_attr(cmd, name=_address(ending), prog_fd=prog.__index__(), cookie=cookie)
     return Fd(bpf(cmd, attr))
 
 
 def iter_create(link: SupportsIndex) -> Fd:
     """A descriptor that yields, when read, what the iterator of ``link`` prints."""
     cmd = lib.BPF_ITER_CREATE
-    return Fd(bpf(cmd, new_attr(cmd, link_fd=index(link))))
+    return Fd(bpf(cmd, new_attr(cmd, link_fd=link.__index__())))
 
 
 # ------------------------------------------------------------------ the rest
@@ -675,7 +678,7 @@ def enable_stats(type: int = 0) -> Fd:
 def token_create(bpffs: SupportsIndex, flags: int = 0) -> Fd:
     """A token with the rights delegated to a BPF file system.  Since Linux 6.9."""
     cmd = lib.BPF_TOKEN_CREATE
-    return Fd(bpf(cmd, new_attr(cmd, flags=flags, bpffs_fd=index(bpffs))))
+    return Fd(bpf(cmd, new_attr(cmd, flags=flags, bpffs_fd=bpffs.__index__())))
 
 
 class TaskFd:

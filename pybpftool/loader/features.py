@@ -143,14 +143,6 @@ def _calls(helper: str) -> Callable[[], bool]:
     return ask
 
 
-def _prog_bind_map() -> bool:
-    from ..kernel.calls import prog_bind_map
-
-    with _array() as array, _prog("socket_filter") as prog:
-        prog_bind_map(prog, array)
-        return True
-
-
 def _perf_link() -> bool:
     """Whether a link to no event is refused for the event and not for the kind of link."""
     from ..kernel.calls import link_create
@@ -212,7 +204,6 @@ _ASK: dict[str, Callable[[], bool]] = {
     "expected_attach_type": _expected_attach_type,
     "probe_read_kernel": _calls("probe_read_kernel"),
     "attach_cookie": _calls("get_attach_cookie"),
-    "prog_bind_map": _prog_bind_map,
     "perf_link": _perf_link,
     "arena": _arena,
     "far_map_values": _far_map_values,

@@ -22,20 +22,14 @@ class ProgKind:
 
     __slots__ = ("attach_type", "flags", "has_target", "more", "optional", "prog_type", "word")
 
-    def __init__(self, word: str, prog_type: str, attach_type: str, notes: str) -> None:
+    def __init__(self, word: str, prog_type: str, attach_type: str = "-", notes: str = "") -> None:
         self.word = word.removesuffix("+")
         self.more = word.endswith("+")
         self.prog_type = PROG_TYPES.index(prog_type)
-        self.attach_type = ATTACH_TYPES.index(attach_type) if attach_type else 0
+        self.attach_type = ATTACH_TYPES.index(attach_type) if attach_type != "-" else 0
         self.flags = ("sleepable" in notes) * SLEEPABLE | ("frags" in notes) * XDP_FRAGS
         self.optional = "optional" in notes
         self.has_target = "target" in notes
-
-    def fits(self, section: str) -> bool:
-        """Whether a section's name is this one's."""
-        if section == self.word:
-            return True
-        return self.more and section.startswith(self.word + "/")
 
 
 _TABLE = """
@@ -159,17 +153,24 @@ netfilter netfilter netfilter
 """Name (a ``+`` for one with a target), program type, attach type or ``-``, notes."""
 
 
-_rows: list[ProgKind] = []
-"""The table's rows, once one of them was asked for."""
+_found: dict[str, ProgKind | None] = {}
+"""By section, what was asked for: a file has many programs in sections of one name."""
 
 
 def kind_of(section: str) -> ProgKind | None:
     """What a section's name says, None for one that says nothing; the first row that fits."""
-    if not _rows:
-        for line in _TABLE.strip().split("\n"):
-            word, prog_type, attach_type, notes = ([*line.split(), "", ""])[:4]
-            _rows.append(ProgKind(word, prog_type, attach_type.strip("-"), notes))
-    return next((each for each in _rows if each.fits(section)), None)
+    if section not in _found:
+        rows = (line.split() for line in _TABLE.strip().split("\n"))
+        fitting = (row for row in rows if _fits(row[0], section))
+        _found[section] = next((ProgKind(*row) for row in fitting), None)
+    return _found[section]
+
+
+def _fits(word: str, section: str) -> bool:
+    """Whether a section's name is that of a row."""
+    if word[-1] == "+":
+        return section == word[:-1] or section.startswith(word[:-1] + "/")
+    return section == word
 
 
 def target_of(section: str) -> str:

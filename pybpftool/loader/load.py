@@ -10,10 +10,11 @@ import errno
 import os
 import struct
 
+from ..btf.reader import read_btf
 from ..errors import BadData, KernelError, PybpftoolError, during
 from ..insn.code import BTF_ID, KFUNC_CALL, MAP_FD, MAP_VALUE, SLOT, Insn, encode, registers
 from ..kernel import calls
-from . import features, maps, spec
+from . import maps, spec
 from .link import link
 from .sanitize import fix_datasecs, sanitize
 
@@ -197,6 +198,7 @@ class _Load:
         self.core: Core | None = None
         self.externs: list[Extern] = []
         self.btf_fd: Fd | None = None
+        self.btf_is_whole = False
         self.module_fds: dict[int, Fd] = {}
         self.fd_array: list[int] = [0]
         self.poisoned: dict[str, dict[int, str]] = {}
@@ -289,11 +291,19 @@ class _Load:
 
     def _load_btf(self) -> None:
         btf = self.found.btf
-        if btf is None or not features.knows("btf"):
+        if btf is None:
             return
         hidden = {each.name for each in self.found.functions if each.hidden}
-        fixed = fix_datasecs(btf, self.found.variables, hidden)
-        blob = sanitize(fixed, features.knows)
+        blob = fix_datasecs(btf, self.found.variables, hidden)
+        try:
+            self.btf_fd = self.loaded.hold(calls.btf_load(blob))
+            self.btf_is_whole = True
+            return
+        except KernelError:
+            pass  # something in it is younger than the kernel
+        if not _knows("btf"):
+            return
+        blob = sanitize(read_btf(blob, btf.base, name=btf.name), _knows)
         try:
             self.btf_fd = self.loaded.hold(calls.btf_load(blob))
         except KernelError as error:
@@ -327,8 +337,8 @@ class _Load:
             fields["btf_vmlinux_value_type_id"] = laid.value_type_id
             if module:
                 fields["value_type_btf_obj_fd"] = self._module(module).fileno()
-        fd = self.loaded.hold(maps.create(wanted, self.btf_fd, features.knows, **fields))
-        maps.fill(wanted, fd, features.knows)
+        fd = self.loaded.hold(maps.create(wanted, self.btf_fd, _knows, **fields))
+        maps.fill(wanted, fd, _knows)
         if path:
             with during(f"map '{wanted.name}': cannot be pinned at {path}"):
                 self.loaded.pin(fd, path)
@@ -390,7 +400,7 @@ class _Load:
                     _point(code, at, MAP_FD, fd)
                     continue
                 if map.spec.type == maps.ARENA:
-                    offset += maps.arena_offset(map.spec, features.knows)
+                    offset += maps.arena_offset(map.spec, _knows)
                 _point(code, at, MAP_VALUE, fd, offset)
             elif reference.kind == spec.EXTERN_CALL:
                 self._call_kernel(program, code, slot, self.externs[reference.index])
@@ -452,11 +462,13 @@ class _Load:
         if level:
             self.tell(_text(room))
         self.loaded.hold(fd)
-        if features.knows("prog_bind_map"):
+        try:
             # so that constants, names of metadata among them, are found by the program
             for map in self.loaded.maps:
                 if map.spec.frozen and map.spec.section != spec.KCONFIG:
                     calls.prog_bind_map(fd, map.fd)
+        except KernelError:
+            pass  # it does not know how, before Linux 5.10
         return fd
 
     def _fields(self, program: ProgramSpec, linked: Linked) -> dict[str, object]:
@@ -469,11 +481,12 @@ class _Load:
             "prog_flags": program.flags | (kind.flags if kind is not None else 0),
             "kern_version": self.found.version,
         }
-        if kind is not None and kind.optional and not features.knows("expected_attach_type"):
+        if kind is not None and kind.optional and not _knows("expected_attach_type"):
             fields["expected_attach_type"] = 0
         if program.ifindex:
             fields["prog_ifindex"] = program.ifindex
-        if self.btf_fd is not None and linked.func_info and features.knows("btf_func"):
+        functions = self.btf_is_whole or (self.btf_fd is not None and _knows("btf_func"))
+        if self.btf_fd is not None and linked.func_info and functions:
             fields["prog_btf_fd"] = self.btf_fd.fileno()
             for name, rows, words in (
                 ("func_info", linked.func_info, 2),
@@ -549,6 +562,13 @@ class _Load:
         return PybpftoolError("\n".join(plain(record)), hint=hint)
 
 
+def _knows(feature: str) -> bool:
+    """``features.knows``: what the kernel takes at once, it need not be asked for."""
+    from .features import knows
+
+    return knows(feature)
+
+
 def _text(room: bytearray) -> str:
     return bytes(room).split(b"\0", 1)[0].decode("utf-8", "replace")
 
@@ -560,9 +580,9 @@ def virtual(name: str) -> int | None:
 
         return externs.kernel_version()
     if name == "LINUX_HAS_BPF_COOKIE":
-        return int(features.knows("attach_cookie"))
+        return int(_knows("attach_cookie"))
     if name == "LINUX_HAS_SYSCALL_WRAPPER":
-        return int(features.knows("syscall_wrapper"))
+        return int(_knows("syscall_wrapper"))
     return None
 
 

@@ -50,8 +50,6 @@ def _create(
     wanted: MapSpec, btf: SupportsIndex | None, knows: Callable[[str], bool], fields: dict[str, int]
 ) -> Fd:
     flags = wanted.flags
-    if wanted.contents is not None and not knows("array_mmap"):
-        flags &= ~_MMAPABLE
     if fields.get("value_type_btf_obj_fd"):
         flags |= _VTYPE_BTF_OBJ_FD
     if btf is not None and wanted.type not in _WITHOUT_BTF:
@@ -67,24 +65,25 @@ def _create(
     if wanted.ifindex and wanted.type != PERF_EVENT_ARRAY:
         fields["map_ifindex"] = wanted.ifindex
 
-    def make(**types: int) -> Fd:
-        return calls.map_create(
-            wanted.type,
-            wanted.key_size,
-            wanted.value_size,
-            _entries(wanted),
-            wanted.name.encode("utf-8", "surrogateescape"),
-            flags,
-            **fields,
-            **types,
-        )
-
-    try:
-        return make(**types)
-    except KernelError:
-        if not (types.get("btf_key_type_id") or types.get("btf_value_type_id")):
-            raise
-        return make()  # a map is of use even where the kernel does not like its types
+    while True:
+        try:
+            return calls.map_create(
+                wanted.type,
+                wanted.key_size,
+                wanted.value_size,
+                _entries(wanted),
+                wanted.name.encode("utf-8", "surrogateescape"),
+                flags,
+                **fields,
+                **types,
+            )
+        except KernelError:  # noqa: PERF203 - it is asked for less at most twice
+            if flags & _MMAPABLE and wanted.contents is not None and not knows("array_mmap"):
+                flags &= ~_MMAPABLE
+            elif types.get("btf_key_type_id") or types.get("btf_value_type_id"):
+                types = {}  # a map is of use even where the kernel does not like its types
+            else:
+                raise
 
 
 def _entries(wanted: MapSpec) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 
 from ..btf import types
-from ..btf.reader import MAGIC, VERSION, read_btf
+from ..btf.reader import MAGIC, VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def fix_datasecs(
     btf: Btf,
     sections: Mapping[str, tuple[int, Mapping[str, int]]],
     hidden: Container[str] = (),
-) -> Btf:
-    """The same BTF with the places of variables filled in.
+) -> bytes:
+    """The same BTF, raw, with the places of variables filled in.
 
     ``sections``: by name of an ELF section its size in bytes and, by name of a variable, the byte
     where it begins; for ``.kconfig`` those of the map made for it.  ``hidden``: variables and
@@ -117,7 +117,7 @@ def fix_datasecs(
         draft.words[at + 2] = size
         flat = [word for row in sorted(rows, key=lambda row: row[1]) for word in row]
         draft.words[at + 3 : at + 3 + len(flat)] = flat
-    return read_btf(draft.blob(), btf.base, name=btf.name)
+    return draft.blob()
 
 
 def _placed(

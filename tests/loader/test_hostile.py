@@ -118,7 +118,8 @@ def all_the_way(path: Path, kernel: Btf) -> ObjectSpec:
     if found.btf is not None:
         found.variables[KCONFIG] = (4, {"CONFIG_HZ": 0})
         hidden = {each.name for each in found.functions if each.hidden}
-        read_btf(sanitize(fix_datasecs(found.btf, found.variables, hidden), lambda word: False))
+        fixed = fix_datasecs(found.btf, found.variables, hidden)
+        read_btf(sanitize(read_btf(fixed), lambda word: False))
     return found
 
 

@@ -107,7 +107,7 @@ SECTIONS = {".data": (8, {"first": 0, "second": 4}), ".kconfig": (4, {"CONFIG_HZ
 
 def test_places_are_filled_in() -> None:
     b, ids = objects_btf()
-    btf = fix_datasecs(read_btf(b.blob()), SECTIONS, hidden={"first", "main"})
+    btf = read_btf(fix_datasecs(read_btf(b.blob()), SECTIONS, hidden={"first", "main"}))
     btf.check()
     data = btf.items(ids["data"])
     assert (btf.size(ids["data"]), data) == (8, ([ids["first"], ids["second"]], [0, 4], [4, 4]))
@@ -176,7 +176,7 @@ def test_a_split_btf_keeps_its_base() -> None:
     var = b.var("v", number)
     section = b.datasec(".bss", 0, [(var, 0, 4)])
     base = read_btf(below.blob())
-    fixed = fix_datasecs(read_btf(b.blob(), base), {".bss": (12, {"v": 8})})
+    fixed = read_btf(fix_datasecs(read_btf(b.blob(), base), {".bss": (12, {"v": 8})}), base)
     assert (fixed.size(section), fixed.items(section)) == (12, ([var], [8], [4]))
     cut = read_btf(sanitize(fixed, lambda word: word != "btf_datasec"), base)
     assert cut.name_of(section) == "_bss"
