@@ -485,9 +485,9 @@ class _Load:
             fields["expected_attach_type"] = 0
         if program.ifindex:
             fields["prog_ifindex"] = program.ifindex
-        functions = self.btf_is_whole or (self.btf_fd is not None and _knows("btf_func"))
-        if self.btf_fd is not None and linked.func_info and functions:
-            fields["prog_btf_fd"] = self.btf_fd.fileno()
+        btf = self.btf_fd if linked.func_info else None
+        if btf is not None and (self.btf_is_whole or _knows("btf_func")):
+            fields["prog_btf_fd"] = btf.fileno()
             for name, rows, words in (
                 ("func_info", linked.func_info, 2),
                 ("line_info", linked.line_info, 4),
