@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from itertools import chain
 
 from ..errors import BadData, KernelError, PybpftoolError, during
 from ..insn.code import BTF_ID, KFUNC_CALL, MAP_FD, MAP_VALUE, SLOT, Insn, encode, registers
@@ -21,7 +22,7 @@ from .link import link
 from .read import kconfig_map
 from .sanitize import fix_datasecs, sanitize
 from .struct_ops import home, lay
-from .target import MULTI, attach_target, where_to_trace
+from .target import MULTI, target_of_program, where_to_trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from .spec import MapSpec, ObjectSpec, ProgramSpec
     from .struct_ops import Laid
 
-_STRUCT_OPS, _EXT = 27, 28
-"""BPF_PROG_TYPE_STRUCT_OPS and _EXT (uapi/linux/bpf.h)."""
+_STRUCT_OPS = 27
+"""BPF_PROG_TYPE_STRUCT_OPS (uapi/linux/bpf.h)."""
 _PROG_ARRAY = 3
 _NO_KFUNC = 2002000000
 """The first of the helpers that are called in the place of missing functions, as in libbpf."""
@@ -237,18 +238,21 @@ class _Load:
         found = self.found
         if not self.externs or found.btf is None:
             return
-        externs.addresses(self.externs, found.btf)
-        externs.typed(self.externs, found.btf, lambda: self.kernel.btf, self.kernel.modules)
-        size = externs.place_values(self.externs, found.btf)
-        if size:
-            contents = externs.values(self.externs, found.btf, size, virtual)
-            found.maps.append(kconfig_map(found, contents))
+        contents = bytearray(externs.place_values(self.externs, found.btf))
+        for _, error in chain(
+            externs.addresses(self.externs, found.btf),
+            externs.typed(self.externs, found.btf, lambda: self.kernel.btf, self.kernel.modules),
+            externs.values(self.externs, found.btf, contents, virtual),
+        ):
+            raise error
+        if contents:
+            found.maps.append(kconfig_map(found, bytes(contents)))
             places = {
                 each.spec.name: each.offset
                 for each in self.externs
                 if each.spec.section == spec.KCONFIG
             }
-            found.variables[spec.KCONFIG] = (size, places)
+            found.variables[spec.KCONFIG] = (len(contents), places)
 
     def _lay_operations(self) -> None:
         """Lay each struct_ops into the kernel's struct, which says what its programs are for."""
@@ -397,8 +401,7 @@ class _Load:
         at = slot * SLOT
         if not to.type_id:
             poison(code, slot, _NO_KFUNC + to.number)
-            reason = f"this kernel offers no function {to.spec.name} to programs"
-            self.poisoned.setdefault(program.name, {})[slot] = reason
+            self.poisoned.setdefault(program.name, {})[slot] = externs.no_function(to.spec.name)
             return
         index = 0
         if to.btf:
@@ -489,21 +492,10 @@ class _Load:
         return fields
 
     def _aim(self, program: ProgramSpec, fields: dict[str, object]) -> None:
-        label = f"program '{program.name}'"
-        if program.prog_type == _EXT:
-            raise PybpftoolError(
-                f"{label} replaces a function of a program, and nothing says which"
-            )
-        if not program.target:
-            raise PybpftoolError(
-                f"{label}: section {program.section_name} does not say what to attach to"
-            )
         try:
-            module, id = attach_target(
-                program.attach_type, program.target, self.kernel.btf, self.kernel.modules()
-            )
+            module, id = target_of_program(program, self.kernel.btf, self.kernel.modules())
         except PybpftoolError as error:
-            raise PybpftoolError(f"{label}: {error.message}") from error
+            raise PybpftoolError(f"program '{program.name}': {error.message}") from error
         fields["attach_btf_id"] = id
         if module:
             fields["attach_btf_obj_fd"] = self._module(module).fileno()
