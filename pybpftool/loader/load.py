@@ -117,7 +117,7 @@ class Loaded:
         self.spec = spec
         self.maps: list[LoadedMap] = []
         self.programs: list[LoadedProgram] = []
-        self._others: list[Fd] = []
+        self._held: list[Fd] = []
         self._pins: list[str] = []
 
     def keep(self) -> None:
@@ -125,8 +125,8 @@ class Loaded:
         self._pins.clear()
 
     def hold(self, fd: Fd) -> Fd:
-        """Keep something open for as long as the rest."""
-        self._others.append(fd)
+        """The same descriptor, which is closed with the rest; what was opened last goes first."""
+        self._held.append(fd)
         return fd
 
     def pin(self, fd: Fd, path: str) -> None:
@@ -140,9 +140,8 @@ class Loaded:
             if os.path.lexists(path):
                 os.unlink(path)
         self._pins.clear()
-        for fd in (*(each.fd for each in self.programs), *self._others):
-            if fd is not None:
-                fd.close()
+        for fd in reversed(self._held):
+            fd.close()
 
     def __enter__(self) -> Loaded:
         return self
