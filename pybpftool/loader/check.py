@@ -17,7 +17,6 @@ from .core import POISON, Core, poison
 from .explain import source_at
 from .externs import Extern
 from .link import link
-from .load import virtual
 from .reach import PRESENT, reached
 from .struct_ops import home, lay
 from .target import target_of_program
@@ -27,10 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from ..btf.spec import Btf
     from .externs import Unmet
+    from .kernels import Kernel, KernelOfFile
     from .link import Linked
-    from .load import Kernel
     from .reach import Value
     from .spec import MapSpec, ObjectSpec, ProgramSpec
 
@@ -67,21 +65,6 @@ class Facts:
     def kfunc(self, program: ProgramSpec, target: Target, module: int, type_id: int) -> str:
         """The call of a kernel function by such a program; module and type id as in a target."""
         return ""
-
-
-class KernelOfFile:
-    """The types of a kernel that is known by the BTF of its file alone; see ``load.Kernel``."""
-
-    def __init__(self, btf: Btf) -> None:
-        self.btf = btf
-
-    def modules(self) -> Iterator[tuple[int, Btf]]:
-        """None are known."""
-        return iter(())
-
-    def targets(self) -> Iterator[Btf]:
-        """Where CO-RE looks for types."""
-        yield self.btf
 
 
 def check(found: ObjectSpec, kernel: Kernel | KernelOfFile, facts: Facts) -> Record:
@@ -186,7 +169,7 @@ class _Check:
         if here:
             self._are_unmet(externs.addresses(self.externs, btf))
         self._are_unmet(externs.typed(self.externs, btf, lambda: kernel.btf, kernel.modules))
-        known = here and not self._are_unmet(externs.values(self.externs, btf, contents, virtual))
+        known = here and not self._are_unmet(externs.values(self.externs, btf, contents))
         self.contents[_KCONFIG] = bytes(contents) if known else None
 
     def _are_unmet(self, unmet: Unmet) -> bool:

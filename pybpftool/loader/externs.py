@@ -8,7 +8,7 @@ import sys
 from ..btf import types
 from ..errors import PybpftoolError, during
 from ..kernel.symbols import PATH as KALLSYMS
-from . import spec
+from . import features, spec
 from .core import compatible, essential
 
 TYPE_CHECKING = False
@@ -67,13 +67,10 @@ def place_values(found: list[Extern], btf: Btf) -> int:
     return end
 
 
-def values(
-    found: list[Extern], btf: Btf, contents: bytearray, virtual: Callable[[str], int | None]
-) -> Unmet:
+def values(found: list[Extern], btf: Btf, contents: bytearray) -> Unmet:
     """Put what the kernel's configuration says of each extern into the contents of the map.
 
-    ``virtual``: the numbers of names that begin with LINUX_.  Unmet: one that is missing and not
-    weak, or does not fit its variable.
+    Unmet: one that is missing and not weak, or does not fit its variable.
     """
     wanted = [each for each in found if each.spec.section == spec.KCONFIG]
     options = {each.spec.name for each in wanted if not each.spec.name.startswith("LINUX_")}
@@ -141,6 +138,17 @@ def _configured(names: set[str]) -> dict[str, str]:
         if sign and name in names:
             found.setdefault(name, value)
     return found
+
+
+def virtual(name: str) -> int | None:
+    """The number behind a name in LINUX_, which is no configuration but asked for as if."""
+    if name == "LINUX_KERNEL_VERSION":
+        return kernel_version()
+    if name == "LINUX_HAS_BPF_COOKIE":
+        return int(features.knows("attach_cookie"))
+    if name == "LINUX_HAS_SYSCALL_WRAPPER":
+        return int(features.knows("syscall_wrapper"))
+    return None
 
 
 def kernel_version() -> int:

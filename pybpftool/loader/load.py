@@ -14,24 +14,21 @@ from itertools import chain
 from ..errors import BadData, KernelError, PybpftoolError, during
 from ..insn.code import BTF_ID, KFUNC_CALL, MAP_FD, MAP_VALUE, SLOT, Insn, encode, registers
 from ..kernel import calls
-from . import externs, features, maps, spec
-from .core import Core, poison
-from .explain import explain, plain, source_at
-from .externs import Extern
+from ..kernel.syscall import Closing
+from . import features, maps, spec
+from .kernels import Kernel
 from .link import link
-from .read import kconfig_map
 from .sanitize import fix_datasecs, sanitize
-from .struct_ops import home, lay
-from .target import MULTI, target_of_program, where_to_trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from types import TracebackType
+    from collections.abc import Callable, Mapping
     from typing import SupportsIndex
 
-    from ..btf.spec import Btf
     from ..kernel.syscall import Fd
+    from .core import Core
+    from .externs import Extern
+    from .kinds import ProgKind
     from .link import Linked
     from .spec import MapSpec, ObjectSpec, ProgramSpec
     from .struct_ops import Laid
@@ -70,47 +67,7 @@ class LoadedProgram:
         self.fd = fd
 
 
-class Kernel:
-    """The types of the running kernel, read when the first question comes.
-
-    ``btf_path``: the BTF for CO-RE, where it is not to be the kernel's own.
-    """
-
-    def __init__(self, btf_path: str | None = None) -> None:
-        self._path = btf_path
-        self._own: Btf | None = None
-        self._modules: list[tuple[int, Btf]] | None = None
-
-    @property
-    def btf(self) -> Btf:
-        """The kernel's own; KernelError or BadData where there is none."""
-        from ..sources import kernel_btf
-
-        if self._own is None:
-            self._own = kernel_btf()
-        return self._own
-
-    def modules(self) -> Iterator[tuple[int, Btf]]:
-        """Id and BTF of each module."""
-        from ..sources import module_btfs
-
-        if self._modules is None:
-            self._modules = list(module_btfs(self.btf))
-        yield from self._modules
-
-    def targets(self) -> Iterator[Btf]:
-        """Where CO-RE looks for types, one after the other."""
-        if self._path is not None:
-            from ..sources import btf_of_file
-
-            yield btf_of_file(self._path)
-            return
-        yield self.btf
-        for _, btf in self.modules():
-            yield btf
-
-
-class Loaded:
+class Loaded(Closing):
     """What was loaded; leaving the block closes all, and undoes all unless ``keep`` was called."""
 
     def __init__(self, spec: ObjectSpec) -> None:
@@ -142,17 +99,6 @@ class Loaded:
         self._pins.clear()
         for fd in reversed(self._held):
             fd.close()
-
-    def __enter__(self) -> Loaded:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def load(
@@ -199,7 +145,7 @@ class _Load:
         self.log_level = log_level
         self.tell = tell
         self.core: Core | None = None
-        self.externs = [Extern(each) for each in found.externs]
+        self.externs: list[Extern] = []
         self.btf_fd: Fd | None = None
         self.module_fds: dict[int, Fd] = {}
         self.fd_array: list[int] = [0]
@@ -235,13 +181,17 @@ class _Load:
 
     def _resolve_externs(self) -> None:
         found = self.found
-        if not self.externs or found.btf is None:
+        if not found.externs or found.btf is None:
             return
+        from . import externs
+        from .read import kconfig_map
+
+        self.externs = [externs.Extern(each) for each in found.externs]
         contents = bytearray(externs.place_values(self.externs, found.btf))
         for _, error in chain(
             externs.addresses(self.externs, found.btf),
             externs.typed(self.externs, found.btf, lambda: self.kernel.btf, self.kernel.modules),
-            externs.values(self.externs, found.btf, contents, virtual),
+            externs.values(self.externs, found.btf, contents),
         ):
             raise error
         if contents:
@@ -265,6 +215,8 @@ class _Load:
             if map.section.startswith("?"):
                 unwanted.update(programs.values())
                 continue
+            from .struct_ops import home, lay
+
             id, kernel = home(found.btf, map.value_type_id, self.kernel.btf, self.kernel.modules())
             laid = lay(found.btf, map.value_type_id, map.contents, programs, kernel, name=map.name)
             map.value_size = len(laid.value)
@@ -367,6 +319,8 @@ class _Load:
         if not code.core_relos or self.found.btf is None:
             return
         if self.core is None:
+            from .core import Core
+
             self.core = Core(self.found.btf, self.kernel.targets)
         reasons = self.poisoned.setdefault(name, {})
         for slot, relo in code.core_relos:
@@ -399,8 +353,11 @@ class _Load:
     def _call_kernel(self, program: ProgramSpec, code: bytearray, slot: int, to: Extern) -> None:
         at = slot * SLOT
         if not to.type_id:
+            from .core import poison
+            from .externs import no_function
+
             poison(code, slot, _NO_KFUNC + to.number)
-            self.poisoned.setdefault(program.name, {})[slot] = externs.no_function(to.spec.name)
+            self.poisoned.setdefault(program.name, {})[slot] = no_function(to.spec.name)
             return
         index = 0
         if to.btf:
@@ -479,37 +436,47 @@ class _Load:
                 fields[name] = b"".join(pack(*row) for row in rows)
                 fields[f"{name}_rec_size"] = 4 * words
                 fields[f"{name}_cnt"] = len(rows)
-        if kind is not None and kind.has_target:
-            self._aim(program, fields)
-        if program.prog_type == _STRUCT_OPS:
-            self._join(program, fields)
-        if program.attach_type in MULTI and ":" in program.target:
-            module, *_ = where_to_trace(program.target, self.kernel.btf, self.kernel.modules())
+        module = self._aim(program, kind, fields)
+        if module:
             fields["attach_btf_obj_fd"] = self._module(module).fileno()
         if len(self.fd_array) > 1:
             fields["fd_array"] = struct.pack(f"={len(self.fd_array)}i", *self.fd_array)
         return fields
 
-    def _aim(self, program: ProgramSpec, fields: dict[str, object]) -> None:
-        try:
-            module, id = target_of_program(program, self.kernel.btf, self.kernel.modules())
-        except PybpftoolError as error:
-            raise PybpftoolError(f"program '{program.name}': {error.message}") from error
-        fields["attach_btf_id"] = id
-        if module:
-            fields["attach_btf_obj_fd"] = self._module(module).fileno()
+    def _aim(self, program: ProgramSpec, kind: ProgKind | None, fields: dict[str, object]) -> int:
+        """Say what a program attaches to, or which member of a struct_ops it is.
 
-    def _join(self, program: ProgramSpec, fields: dict[str, object]) -> None:
-        """Say which member of which struct_ops a program is for."""
-        if program.name not in self.members:
-            raise BadData(f"program '{program.name}' is in no struct_ops; was it forgotten there?")
-        module, fields["attach_btf_id"], fields["expected_attach_type"] = self.members[program.name]
-        if module:
-            fields["attach_btf_obj_fd"] = self._module(module).fileno()
+        Gives the id of the BTF object of the module that has it, 0 for the kernel.
+        """
+        module = 0
+        if kind is not None and kind.has_target:
+            from .target import target_of_program
+
+            try:
+                module, fields["attach_btf_id"] = target_of_program(
+                    program, self.kernel.btf, self.kernel.modules()
+                )
+            except PybpftoolError as error:
+                raise PybpftoolError(f"program '{program.name}': {error.message}") from error
+        elif program.prog_type == _STRUCT_OPS:
+            if program.name not in self.members:
+                raise BadData(
+                    f"program '{program.name}' is in no struct_ops; was it forgotten there?"
+                )
+            member = self.members[program.name]
+            module, fields["attach_btf_id"], fields["expected_attach_type"] = member
+        elif ":" in program.target:
+            from .target import MULTI, where_to_trace
+
+            if program.attach_type in MULTI:
+                module, *_ = where_to_trace(program.target, self.kernel.btf, self.kernel.modules())
+        return module
 
     def _refused(
         self, program: ProgramSpec, linked: Linked, error: int, room: bytearray
     ) -> PybpftoolError:
+        from .explain import explain, plain, source_at
+
         btf = self.found.btf
         lines = [(at, file, text, place) for at, file, text, place in linked.line_info]
 
@@ -529,17 +496,6 @@ class _Load:
 
 def _text(room: bytearray) -> str:
     return bytes(room).split(b"\0", 1)[0].decode("utf-8", "replace")
-
-
-def virtual(name: str) -> int | None:
-    """The numbers that are no configuration, but are asked for as if."""
-    if name == "LINUX_KERNEL_VERSION":
-        return externs.kernel_version()
-    if name == "LINUX_HAS_BPF_COOKIE":
-        return int(features.knows("attach_cookie"))
-    if name == "LINUX_HAS_SYSCALL_WRAPPER":
-        return int(features.knows("syscall_wrapper"))
-    return None
 
 
 def _point(code: bytearray, at: int, kind: int, low: int, high: int = 0) -> None:

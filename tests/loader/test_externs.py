@@ -46,17 +46,18 @@ def wanted(b: BtfBuilder, **variables: int) -> list[Extern]:
     ]
 
 
-def values(found: list[Extern], b: BtfBuilder, **virtual: int) -> bytes:
+def values(found: list[Extern], b: BtfBuilder) -> bytes:
     """The contents of their map; else the error of the first that is not to be had."""
     btf = read_btf(b.blob())
     contents = bytearray(externs.place_values(found, btf))
-    for _, error in externs.values(found, btf, contents, virtual.get):
+    for _, error in externs.values(found, btf, contents):
         raise error
     return bytes(contents)
 
 
 @pytest.mark.usefixtures("configured")
-def test_values_of_the_configuration() -> None:
+def test_values_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(externs, "virtual", {"LINUX_KERNEL_VERSION": 0x61203}.get)
     b = BtfBuilder()
     number, flag, char = b.int("int", 4, signed=True), b.int("_Bool", 1, encoding=BOOL), b.char()
     three = b.enum("libbpf_tristate", [("TRI_NO", 0), ("TRI_YES", 1), ("TRI_MODULE", 2)])
@@ -70,7 +71,7 @@ def test_values_of_the_configuration() -> None:
         LINUX_KERNEL_VERSION=number,
         LINUX_NO_SUCH=number,
     )
-    data = values(found, b, LINUX_KERNEL_VERSION=0x61203)
+    data = values(found, b)
     told = {each.spec.name: data[each.offset :] for each in found}
     assert told["CONFIG_NUMBER"].startswith(struct.pack("=i", 16))
     assert told["CONFIG_YES"][0] == 1
@@ -125,7 +126,7 @@ def test_each_value_that_is_missing_is_told() -> None:
         each.spec.weak = False
     btf = read_btf(b.blob())
     contents = bytearray(externs.place_values(found, btf))
-    unmet = externs.values(found, btf, contents, {}.get)
+    unmet = externs.values(found, btf, contents)
     assert [(each.spec.name, error.message) for each, error in unmet] == [
         ("CONFIG_GONE", "this kernel's configuration says nothing of CONFIG_GONE"),
         ("CONFIG_TEXT", 'CONFIG_TEXT: "some text" does not fit its variable'),
