@@ -13,10 +13,11 @@ from ..errors import PybpftoolError
 from ..insn.code import CALL, JMP, SLOT, registers
 from ..kernel.words import HELPERS, MAP_TYPES, PROG_TYPES, word
 from . import externs, spec
-from .core import POISON, Core, poison
+from .core import Core
 from .explain import source_at
 from .externs import Extern
 from .link import link
+from .patch import POISON, poison
 from .reach import PRESENT, reached
 from .struct_ops import home, lay
 from .target import target_of_program

@@ -9,7 +9,7 @@ from ..btf import types
 from ..errors import PybpftoolError, during
 from ..kernel.symbols import PATH as KALLSYMS
 from . import features, spec
-from .core import compatible, essential
+from .compare import compatible, essential
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

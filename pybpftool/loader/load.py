@@ -353,8 +353,8 @@ class _Load:
     def _call_kernel(self, program: ProgramSpec, code: bytearray, slot: int, to: Extern) -> None:
         at = slot * SLOT
         if not to.type_id:
-            from .core import poison
             from .externs import no_function
+            from .patch import poison
 
             poison(code, slot, _NO_KFUNC + to.number)
             self.poisoned.setdefault(program.name, {})[slot] = no_function(to.spec.name)
