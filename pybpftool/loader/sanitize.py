@@ -11,6 +11,7 @@ import struct
 
 from ..btf import types
 from ..btf.reader import MAGIC, VERSION, read_btf
+from .spec import KCONFIG, KSYMS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
     from ..btf.spec import Btf
-
-KCONFIG, KSYMS = ".kconfig", ".ksyms"
-"""Sections of variables that are defined elsewhere: by the kernel's build, by the kernel."""
 
 STATIC, GLOBAL, EXTERN = range(3)
 """Linkage of a VAR or FUNC."""
