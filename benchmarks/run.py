@@ -8,6 +8,7 @@ the largest run, as the kernel accounts it (ru_maxrss).
     python benchmarks/run.py            measure and print
     python benchmarks/run.py --write    … and put the tables into docs/performance.md
     python benchmarks/run.py types      … or only the sections named
+    python benchmarks/run.py --once     every command once, to see that all of them work
 
 Needs root, the bpftool to compare with (PYBPFTOOL_REFERENCE or the one on PATH), and pybpftool
 installed beside the interpreter that runs this.  PYBPFTOOL_NEWER_REFERENCE may name a bpftool 7.8.
@@ -75,7 +76,12 @@ class Sample:
 
 
 class Row:
-    """One line of a table: the pair of commands, and what was asked for."""
+    """One line of a table: the pair of commands, and what was asked for.
+
+    ``once``: without a warm-up, and without a second run.
+    """
+
+    once = False
 
     def __init__(self, name: str, ours: Sequence[str], theirs: Sequence[str], goal: str) -> None:
         self.name = name
@@ -85,7 +91,7 @@ class Row:
         self._argv = list(ours), list(theirs)
 
     def measure(self, to_file: bool, runs: int = RUNS) -> Row:
-        for turn in range(runs + 1):
+        for turn in range(1, 2) if self.once else range(runs + 1):
             for argv, samples in zip(self._argv, (self.ours, self.theirs), strict=True):
                 with _sink(to_file) as out:
                     sample = Sample(argv, out)
@@ -208,10 +214,10 @@ def lines(directory: Path, count: int) -> str:
     return table(head, rows)
 
 
-def growth(directory: Path) -> str:
+def growth(directory: Path, most: int) -> str:
     rows = []
     start = min(Sample([*OURS, "map", "help"], 1).seconds for _ in range(5))
-    for count in (1_000, 10_000, 100_000, 1_000_000):
+    for count in (most // 1000, most // 100, most // 10, most):
         path = filled(directory, f"grow{count}", count, with_btf=True)
         words = ["map", "dump", "pinned", str(path)]
         samples = []
@@ -357,10 +363,11 @@ def one_type(directory: Path) -> str:
 def asking(directory: Path) -> str:
     """Programs that ask the kernel thousands of questions."""
     rows = []
+    crowd = 20 if Row.once else 2000
     for name, words, processes, goal in (
         ("`feature probe`", ["feature", "probe"], 0, "1x"),
         ("`-j feature probe`", ["-j", "feature", "probe"], 0, "1x"),
-        ("`perf` among 2,000 processes", ["perf"], 2000, "0.33x"),
+        (f"`perf` among {crowd:,} processes", ["perf"], crowd, "0.33x"),
     ):
         with many(processes):
             row = Row(name, OURS + words, THEIRS + words, goal).measure(False, 11)
@@ -502,9 +509,11 @@ _OF_DUMPS = {"first-line", "api", "lines"}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="put the tables into the docs")
-    parser.add_argument("--entries", type=int, default=1_000_000)
+    parser.add_argument("--entries", type=int, default=1_000_000, help="of the largest map")
+    parser.add_argument("--once", action="store_true", help="run every command once")
     parser.add_argument("sections", nargs="*", help="which tables, by default all")
     options = parser.parse_args()
+    Row.once = options.once
     version = subprocess.run([*THEIRS, "version"], capture_output=True, text=True, check=True)
     machine = (
         f"bpftool {version.stdout.split()[1]}; Python {platform.python_version()}; "
@@ -519,7 +528,7 @@ def main() -> None:
             "first-line": lambda: first_line(directory),
             "api": lambda: api(directory),
             "lines": lambda: lines(directory, options.entries),
-            "growth": lambda: growth(directory),
+            "growth": lambda: growth(directory, options.entries),
             "types": lambda: types(directory),
             "one-type": lambda: one_type(directory),
             "asking": lambda: asking(directory),

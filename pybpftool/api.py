@@ -28,6 +28,8 @@ from .sources import btf_of_id as btf_of_id
 from .sources import kernel_btf as kernel_btf
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .loader.load import Loaded, LoadedProgram
     from .loader.spec import MapSpec, ObjectSpec
 
@@ -110,7 +112,7 @@ def open_map(
     return Map(found[0], raw=raw)
 
 
-class Map(MutableMapping[Any, Any]):
+class Map(Closing, MutableMapping[Any, Any]):
     """An open map as a mapping from keys to values; made by ``open_map``.
 
     Close it with ``close`` or a ``with`` block; otherwise the last reference does.  Keys and
@@ -141,12 +143,6 @@ class Map(MutableMapping[Any, Any]):
     def close(self) -> None:
         """Close the descriptor; a second time does nothing."""
         self._handle.close()
-
-    def __enter__(self) -> Map:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         info = self.info
@@ -445,13 +441,13 @@ class LoadedObject(Closing):
             for name in [_known_as(each.spec)]
         }
         self.programs: Mapping[str, Program] = {
-            each.spec.name: Program(each) for each in loaded.programs if each.fd is not None
+            each.spec.name: Program(each, loaded.hold)
+            for each in loaded.programs
+            if each.fd is not None
         }
 
     def close(self) -> None:
         """Detach and close everything but the maps that were given; a second time does nothing."""
-        for program in self.programs.values():
-            program._detach()
         self._loaded.close()
 
     def __repr__(self) -> str:
@@ -478,11 +474,11 @@ class Program:
     ``name``: of its function; ``section``: what says where it attaches.
     """
 
-    def __init__(self, loaded: LoadedProgram) -> None:
+    def __init__(self, loaded: LoadedProgram, hold: Callable[[Fd], Fd]) -> None:
         assert loaded.fd is not None
         self._spec = loaded.spec
         self._handle = handles.Prog(loaded.fd)
-        self._links: list[Link] = []
+        self._hold = hold
         self.name = loaded.spec.name
         self.section = loaded.spec.section_name
 
@@ -505,7 +501,7 @@ class Program:
         _pin(self._handle, path)
 
     def attach(self) -> Link:
-        """Attach it to what its section names, until the link is closed.
+        """Attach it to what its section names, until the link or the ``LoadedObject`` is closed.
 
         PybpftoolError for a section that names nothing (``xdp``), or for USDT probes.
         """
@@ -516,9 +512,7 @@ class Program:
             raise PybpftoolError(
                 f"program '{self.name}': section {self.section} does not say what to attach to"
             )
-        link = Link(fd)
-        self._links.append(link)
-        return link
+        return Link(self._hold(fd))
 
     def run(self, data: bytes = b"", *, context: bytes = b"", repeat: int = 1) -> Ran:
         """Run it on a packet and a context, without attaching it; only some types can be.
@@ -534,10 +528,6 @@ class Program:
             )
         left = bytes(room[: done.data_size_out]) if room else b""
         return Ran(done.retval, left, bytes(changed or b""), done.duration)
-
-    def _detach(self) -> None:
-        for link in self._links:
-            link.close()
 
 
 _ROOM = 4096

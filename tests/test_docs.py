@@ -70,17 +70,22 @@ RUN = [
 """The pages whose lines behind ``#`` are run."""
 
 
+def tool_in(directory: Path) -> Path:
+    """The directory, made with a ``pybpftool`` in it that runs what is tested here."""
+    directory.mkdir()
+    tool = directory / "pybpftool"
+    tool.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m pybpftool "$@"\n')
+    tool.chmod(0o755)
+    return directory
+
+
 @pytest.mark.parametrize("page", RUN)
 def test_lines_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lines of a page, run on maps of other names, answer as it says."""
     need(os.geteuid() == 0 and os.path.ismount("/sys/fs/bpf"), "needs root and /sys/fs/bpf")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    tool_path = tmp_path / "bin" / "pybpftool"
-    tool_path.parent.mkdir()
-    tool_path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m pybpftool "$@"\n')
-    tool_path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tool_path.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{tool_in(tmp_path / 'bin')}:{os.environ['PATH']}")
     place = f"/sys/fs/bpf/page_{os.getpid()}_"
     text = (ROOT / page).read_text().replace("/sys/fs/bpf/", place)
     parts = re.findall(r"^    # (.*)\n((?:    [^#\n].*\n|\n(?=        ))*)", text, re.MULTILINE)
@@ -230,6 +235,45 @@ def test_lines_of_the_api_on_an_object_file(
     doctest.DocTestRunner().run(lines, out=told.append)
     assert not told, "".join(told)
     assert not list(Path("/sys/fs/bpf").glob(f"api_{os.getpid()}_*"))
+
+
+def test_the_tables_of_performance_can_be_made_anew(tmp_path: Path) -> None:
+    """By the command that the page names: every section, of small maps, in a copy of the page."""
+    types = os.path.exists("/sys/kernel/btf/vmlinux")
+    need(os.geteuid() == 0 and types, "needs root and the kernel's types")
+    for tool in ("bpftool", "clang"):
+        need(shutil.which(tool), f"needs {tool}")
+    page = "docs/performance.md"
+    for file in ("benchmarks/run.py", page):
+        (tmp_path / file).parent.mkdir()
+        shutil.copy(ROOT / file, tmp_path / file)
+    for room in ("pybpftool", "tests"):
+        (tmp_path / room).symlink_to(ROOT / room)
+    tools = tool_in(tmp_path / "bin")
+    (tools / "python").symlink_to(sys.executable)
+    environment = {
+        **os.environ,
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "PYTHONPATH": ":".join([str(tmp_path), *filter(None, sys.path)]),
+        "PYBPFTOOL_NEWER_REFERENCE": "",
+    }
+    [command] = [line for line in indented(page) if line.startswith("python ")]
+    words = [*shlex.split(command), "--once", "--entries", "1000"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert (tmp_path / page).read_text() != (ROOT / page).read_text()
+    (prose, rows), (new_prose, new_rows) = map(_without_figures, (ROOT, tmp_path))
+    assert prose == new_prose
+    assert rows <= new_rows
+
+
+def _without_figures(root: Path) -> tuple[list[str], set[str]]:
+    """The lines of the page outside of its tables, and the names of all rows; without numbers."""
+    lines = re.sub(r"[\d.,]+", "N", (root / "docs/performance.md").read_text()).splitlines()
+    in_tables = {line for line in lines if line.startswith("|")}
+    return [line for line in lines if line not in in_tables], {
+        line.split("|")[1] for line in in_tables
+    }
 
 
 def _same(text: str) -> str:

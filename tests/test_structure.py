@@ -202,11 +202,15 @@ def test_start(line: str, granted: str) -> None:
     assert not brought & SLOW
 
 
-def test_help_of_an_object_loads_little() -> None:
-    ours = {module for module in loaded("map", "help") if module.startswith("pybpftool")}
-    assert "pybpftool.objects.map" in ours
+@pytest.mark.parametrize("name", ["map", "prog"])
+def test_help_of_an_object_loads_little(name: str) -> None:
+    """Neither types nor what only talks to the kernel; its tables of words are in some helps."""
+    brought = loaded(name, "help")
+    ours = {module for module in brought if module.startswith("pybpftool")}
+    assert f"pybpftool.objects.{name}" in ours
     assert len(ours) <= MOST_MODULES, sorted(ours)
     assert not {room(module) for module in ours} & {"btf", "elf"}
+    assert "_cffi_backend" not in brought
 
 
 # ------------------------------------------------------------------ every file

@@ -16,7 +16,7 @@ from struct import error as unpackable
 from ..errors import PybpftoolError
 from . import types
 from .spec import MAX_DEPTH
-from .values import NO_VALUE, UNSUPPORTED, is_character, size_of_value
+from .walk import NO_VALUE, UNSUPPORTED, is_character, size_of_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

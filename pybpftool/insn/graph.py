@@ -14,13 +14,16 @@ from ..errors import BadData
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from .code import Insn
 
 ENTRY, EXIT = 0, 1
 """Numbers of the blocks before the first and after the last; real ones follow from 2 on."""
 _FIRST = 2
+_NOT_FOUND, _WRAP = -2, 1 << 16
+"""What the kernel says of a call (-ENOENT, in the immediate) of whose distance it lost the upper
+bits, and by how many slots the rest may be off."""
 
 
 class Block:
@@ -51,9 +54,10 @@ class Function:
         self.blocks = blocks
 
 
-def functions(insns: Iterable[Insn]) -> list[Function]:
+def functions(insns: Iterable[Insn], known: Container[int] = ()) -> list[Function]:
     """The functions of a program by address; none for a program without instructions.
 
+    ``known``: slots at which functions begin, as the kernel tells them; empty where it does not.
     BadData when a call or jump leads out of the program or function, or into the middle of an
     instruction, or when a function's last instruction may go on behind it.
     """
@@ -65,7 +69,7 @@ def functions(insns: Iterable[Insn]) -> list[Function]:
     numbers = {0: 0} if code else {}
     for at, insn in code.items():
         if insn.is_pseudo_call:
-            numbers.setdefault(_target(code, at, 0, end), len(numbers))
+            numbers.setdefault(_called(code, at, end, known), len(numbers))
     slots = list(code)
     heads = [*sorted(numbers), end]
     return [
@@ -77,6 +81,31 @@ def functions(insns: Iterable[Insn]) -> list[Function]:
         )
         for start, stop in pairwise(heads)
     ]
+
+
+def _called(code: Mapping[int, Insn], at: int, end: int, known: Container[int]) -> int:
+    """The slot of the function that the call in slot ``at`` leads to.
+
+    Of a far one the kernel keeps the low 16 bits of the distance.  Then the function is one of
+    those that are as many slots off: a known one, or else what stands behind an end.
+    """
+    near = at + 1 + code[at].distance
+    if near not in code or code[at].imm == _NOT_FOUND or (known and near not in known):
+        possible = [
+            slot
+            for slot in range(near % _WRAP, end, _WRAP)
+            if slot in code and (slot in known if known else _ends(code.get(slot - 1)))
+        ]
+        if len(possible) == 1:
+            return possible[0]
+    return _target(code, at, 0, end)
+
+
+def _ends(insn: Insn | None) -> bool:
+    """Whether an instruction can be the last of a function."""
+    return insn is not None and (
+        insn.is_exit or (insn.is_jump and not insn.is_conditional and not insn.is_indirect)
+    )
 
 
 def _target(code: Mapping[int, Insn], at: int, start: int, end: int) -> int:

@@ -9,27 +9,27 @@ from __future__ import annotations
 import struct
 
 from ..btf import types
-from ..errors import KernelError, PybpftoolError
+from ..errors import PybpftoolError
 from ..insn.code import CALL, JMP, SLOT, registers
 from ..kernel.words import HELPERS, MAP_TYPES, PROG_TYPES, word
 from . import externs, spec
-from .core import POISON, Core, poison
+from .core import Core
 from .explain import source_at
 from .externs import Extern
 from .link import link
-from .load import virtual
+from .patch import POISON, poison
 from .reach import PRESENT, reached
 from .struct_ops import home, lay
-from .target import attach_target
+from .target import target_of_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from ..btf.spec import Btf
+    from .externs import Unmet
+    from .kernels import Kernel, KernelOfFile
     from .link import Linked
-    from .load import Kernel
     from .reach import Value
     from .spec import MapSpec, ObjectSpec, ProgramSpec
 
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     """What a program attaches to: id of a module's BTF object (0: the kernel's) and of the type."""
 
 _STRUCT_OPS_MAP = 26
-_EXT = 28
-_MOST_MISSING = 16
-"""Missing options that are told; for each the whole configuration is read."""
 _KCONFIG = -1
 """Stands for the index of the map of the kernel's configuration."""
 
@@ -71,21 +68,6 @@ class Facts:
         return ""
 
 
-class KernelOfFile:
-    """The types of a kernel that is known by the BTF of its file alone; see ``load.Kernel``."""
-
-    def __init__(self, btf: Btf) -> None:
-        self.btf = btf
-
-    def modules(self) -> Iterator[tuple[int, Btf]]:
-        """None are known."""
-        return iter(())
-
-    def targets(self) -> Iterator[Btf]:
-        """Where CO-RE looks for types."""
-        yield self.btf
-
-
 def check(found: ObjectSpec, kernel: Kernel | KernelOfFile, facts: Facts) -> Record:
     """Whether an object would load: object, loads, problems, programs.
 
@@ -105,7 +87,7 @@ class _Check:
         self.facts = facts
         self.externs = [Extern(each) for each in found.externs]
         self.of_maps: dict[int, Record] = {}
-        self.of_externs: dict[int, Record] = {}
+        self.of_externs: dict[Extern, Record] = {}
         self.operations: dict[str, tuple[tuple[int, int], int]] = {}
         self.unwanted: set[str] = set()
         self.contents: dict[int, bytes | None] = {}
@@ -183,47 +165,23 @@ class _Check:
         btf = self.found.btf
         if btf is None:
             return
-        if self.facts.here:
-            self._addresses(btf)
-        for index, each in enumerate(self.externs):
-            if each.spec.section == spec.KSYMS and not externs.is_void(btf, each.spec):
-                try:
-                    externs.typed([each], btf, lambda: self.kernel.btf, self.kernel.modules)
-                except PybpftoolError as error:
-                    kind = "kfunc" if each.spec.is_function else "ksym"
-                    self.of_externs[index] = _problem(kind, each.spec.name, error.message)
-        self.contents[_KCONFIG] = self._configuration(btf) if self.facts.here else None
+        contents = bytearray(externs.place_values(self.externs, btf))
+        here, kernel = self.facts.here, self.kernel
+        if here:
+            self._are_unmet(externs.addresses(self.externs, btf))
+        self._are_unmet(externs.typed(self.externs, btf, lambda: kernel.btf, kernel.modules))
+        known = here and not self._are_unmet(externs.values(self.externs, btf, contents))
+        self.contents[_KCONFIG] = bytes(contents) if known else None
 
-    def _addresses(self, btf: Btf) -> None:
-        try:
-            externs.addresses(self.externs, btf)
-            return
-        except KernelError as error:
-            why = error.message
-        except PybpftoolError:
-            why = ""
-        for index, each in enumerate(self.externs):
-            wanted = each.spec
-            void = wanted.section == spec.KSYMS and externs.is_void(btf, wanted)
-            if void and not each.address and not wanted.weak:
-                reason = why or f"this kernel has no symbol {wanted.name}"
-                self.of_externs[index] = _problem("ksym", wanted.name, reason)
-
-    def _configuration(self, btf: Btf) -> bytes | None:
-        """What the kernel's configuration gives to the program; None where some is missing."""
-        asked = [each for each in self.externs if each.spec.section == spec.KCONFIG]
-        contents: bytes | None = None
-        size, missing = externs.place_values(self.externs, btf), 0
-        while asked and contents is None and missing < _MOST_MISSING:
-            contents, why = _configured(asked, btf, size)
-            if why:
-                told = why.replace(":", " ").split()
-                bad = next((each for each in asked if each.spec.name in told), asked[0])
-                asked.remove(bad)
-                problem = _problem("kconfig", bad.spec.name, why)
-                self.of_externs[self.externs.index(bad)] = problem
-                missing += 1
-        return None if missing else contents
+    def _are_unmet(self, unmet: Unmet) -> bool:
+        """Note what is wrong with each; whether there are any."""
+        before = len(self.of_externs)
+        for each, error in unmet:
+            kind = "kfunc" if each.spec.is_function else "ksym"
+            if each.spec.section == spec.KCONFIG:
+                kind = "kconfig"
+            self.of_externs[each] = _problem(kind, each.spec.name, error.message)
+        return len(self.of_externs) > before
 
     # -------------------------------------------------------------- a program
 
@@ -275,8 +233,10 @@ class _Check:
         """What is missing of the maps and the things of the kernel that the program refers to."""
         seen: set[int] = set()
         for _, reference in linked.references:
-            of = self.of_maps if reference.kind in (spec.MAP, spec.DATA) else self.of_externs
-            problem = of.get(reference.index)
+            if reference.kind in (spec.MAP, spec.DATA):
+                problem = self.of_maps.get(reference.index)
+            else:
+                problem = self.of_externs.get(self.externs[reference.index])
             if problem is not None and id(problem) not in seen:
                 seen.add(id(problem))
                 yield problem
@@ -300,21 +260,11 @@ class _Check:
             return target, []
         if program.kind is None or not program.kind.has_target:
             return None, []
-        reason = ""
-        if program.prog_type == _EXT:
-            reason = "it replaces a function of a program, and nothing says which"
-        elif not program.target:
-            reason = f"section {program.section_name} does not say what to attach to"
-        else:
-            try:
-                kernel = self.kernel
-                found = attach_target(
-                    program.attach_type, program.target, kernel.btf, kernel.modules()
-                )
-                return found, []
-            except PybpftoolError as error:
-                reason = error.message
-        return None, [_problem("attach_target", program.target, reason)]
+        kernel = self.kernel
+        try:
+            return target_of_program(program, kernel.btf, kernel.modules()), []
+        except PybpftoolError as error:
+            return None, [_problem("attach_target", program.target, error.message)]
 
     # -------------------------------------------------------------- its code
 
@@ -344,9 +294,9 @@ class _Check:
                 found[slot] = PRESENT
             elif reference.kind == spec.EXTERN_CALL:
                 to = self.externs[index]
-                if not to.type_id and index not in self.of_externs:
+                if not to.type_id and to not in self.of_externs:
                     poison(linked.code, slot)
-                    reason = f"this kernel offers no function {to.spec.name} to programs"
+                    reason = externs.no_function(to.spec.name)
                     poisoned[slot] = self._at(linked, slot, "kfunc", to.spec.name, reason)
             else:
                 to = self.externs[index]
@@ -397,14 +347,6 @@ class _Check:
             problem["source"] = source
         problem["certain"] = True
         return problem
-
-
-def _configured(asked: list[Extern], btf: Btf, size: int) -> tuple[bytes | None, str]:
-    """The values of the externs of .kconfig, or why not."""
-    try:
-        return externs.values(asked, btf, size, virtual), ""
-    except PybpftoolError as error:
-        return None, error.message
 
 
 def _problem(kind: str, name: str, reason: str) -> Record:

@@ -1,16 +1,16 @@
 """CO-RE: instructions that depend on the layout of types, made to fit those of a kernel.
 
-Source: enum bpf_core_relo_kind in linux/bpf.h; which types go together is measured on libbpf.
+Source: enum bpf_core_relo_kind in linux/bpf.h.
 """
 
 from __future__ import annotations
 
-import struct
 import sys
 
 from ..btf import types
 from ..errors import BadData
-from ..insn.code import ALU, ALU64, CALL, DW, JMP, LD, LDX, ST, STX, WIDE, B, H, W, X
+from .compare import ENUMS, Pair, essential, steps_of_an_object
+from .patch import NoAnswer, Value, patch, poison
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,42 +20,14 @@ if TYPE_CHECKING:
     from ..btf.spec import Btf
     from .ext import CoreRelo
 
-    _Answer: TypeAlias = "tuple[_Value, tuple[Btf | None, _Value]]"
+    _Answer: TypeAlias = "tuple[Value, tuple[Btf | None, Value]]"
 
 BYTE_OFFSET, BYTE_SIZE, FIELD_EXISTS, SIGNED, LSHIFT, RSHIFT = range(6)
 ID_LOCAL, ID_TARGET, TYPE_EXISTS, TYPE_SIZE, ENUMVAL_EXISTS, ENUMVAL, TYPE_MATCHES = range(6, 13)
 """The kinds of relocation."""
 
-POISON = 195896080
-"""The helper that a program calls where a relocation has no answer: 0xbad2310, as libbpf has it."""
-
-_ENUMS = (types.ENUM, types.ENUM64)
-_COMPOSITES = (types.STRUCT, types.UNION)
 _LONGEST = 64  # indices in an access, and in what it becomes
 _DEPTH = 32
-_STEPS = 1_000_000  # comparisons of types for one object, which may branch at every member
-_INSN = "=BBhi"
-_WIDTHS = {1: B, 2: H, 4: W, 8: DW}
-_BYTES = {code: size for size, code in _WIDTHS.items()}
-
-
-class _Poison(Exception):
-    """The relocation has no answer: the sentence saying why."""
-
-
-class _Value:
-    """What an instruction should hold: ``value``; for the offset of a field also its ``size``
-    in bytes and ``type_id``.  ``sure``: whether compilers cannot differ about it.  ``bit``: where
-    the field begins.
-    """
-
-    __slots__ = ("bit", "size", "sure", "type_id", "value")
-
-    def __init__(self, value: int, *, bit: int = 0, sure: bool = True) -> None:
-        self.value = value
-        self.bit = bit
-        self.sure = sure
-        self.size = self.type_id = 0
 
 
 class _Step:
@@ -84,7 +56,7 @@ class Core:
         self._more: Iterator[Btf] = iter(())
         self._candidates: dict[tuple[str, int], list[tuple[Btf, int]]] = {}
         self._answers: dict[tuple[int, str, int], _Answer] = {}
-        self._budget = iter(range(_STEPS))
+        self._budget = steps_of_an_object()
 
     def relocate(self, code: bytearray, slot: int, relo: CoreRelo) -> str | None:
         """Patch the instruction in ``slot`` of ``code``; None, or why there is no answer.
@@ -96,8 +68,8 @@ class Core:
             raise BadData(f"CO-RE relocation of instruction {slot}, where none is")
         try:
             local, target = self._answer(relo)
-            _patch(code, slot, relo.kind, local, target, self._local)
-        except _Poison as error:
+            patch(code, slot, relo.kind, local, target, self._local)
+        except NoAnswer as error:
             poison(code, slot)
             return str(error)
         except BadData as error:
@@ -118,13 +90,13 @@ class Core:
         root = btf.type(relo.type_id)
         steps, bit = _parse(btf, relo)
         if kind == ID_LOCAL:
-            own = _Value(relo.type_id, sure=False)
+            own = Value(relo.type_id, sure=False)
             return own, (btf, own)
         what = _spell(root, steps)
         if not root.name:
             raise BadData(f"CO-RE relocation of {what}, which has no name to be found by")
         local = _value(btf, relo.type_id, kind, steps, bit)
-        found: tuple[Btf, int, _Value] | None = None
+        found: tuple[Btf, int, Value] | None = None
         candidates = self.candidates(root)
         for other, id in candidates:
             match = self._match(relo, steps, other, id)
@@ -140,11 +112,11 @@ class Core:
         if found:
             return local, (found[0], found[2])
         if kind in (FIELD_EXISTS, ENUMVAL_EXISTS, *range(ID_TARGET, TYPE_SIZE + 1), TYPE_MATCHES):
-            return local, (None, _Value(0))
+            return local, (None, Value(0))
         if not candidates:
-            raise _Poison(f"{what}: the kernel has no type {essential(root.name)}")
+            raise NoAnswer(f"{what}: the kernel has no type {essential(root.name)}")
         ids = ", ".join(f"[{id}] of {other.label}" for other, id in candidates[:8])
-        raise _Poison(f"{what}: not in any type {essential(root.name)} of the kernel ({ids})")
+        raise NoAnswer(f"{what}: not in any type {essential(root.name)} of the kernel ({ids})")
 
     # -------------------------------------------------------------- candidates
 
@@ -153,7 +125,7 @@ class Core:
         name = essential(root.name)
         key = name, root.kind
         if key not in self._candidates:
-            kinds = _ENUMS if root.kind in _ENUMS else (root.kind,)
+            kinds = ENUMS if root.kind in ENUMS else (root.kind,)
             found: list[tuple[Btf, int]] = []
             for btf in self._each_target():
                 found += _find(btf, name, kinds)
@@ -191,11 +163,11 @@ class Core:
                     if essential(each.name) == wanted:
                         return [_Step(under, index, each.name)], 0
             return None
-        pair = _Pair(self._local, btf, self._budget)
+        pair = Pair(self._local, btf, self._budget)
         if relo.kind == TYPE_MATCHES:
-            return ([], 0) if pair.match(relo.type_id, id, False, _DEPTH) else None
+            return ([], 0) if pair.match(relo.type_id, id) else None
         if relo.kind > RSHIFT:
-            return ([], 0) if pair.compatible(relo.type_id, id, _DEPTH) else None
+            return ([], 0) if pair.compatible(relo.type_id, id) else None
         taken: list[_Step] = []
         bit = 0
         for step in steps:
@@ -221,28 +193,6 @@ class Core:
             taken.append(_Step(id, step.index))
             bit += step.index * btf.size_of(id) * 8
         return taken, bit
-
-
-def poison(code: bytearray, slot: int, number: int = POISON) -> None:
-    """Make the instruction in ``slot`` a call of a helper ``number``, which no verifier accepts."""
-    call = struct.pack(_INSN, JMP | CALL, 0, 0, number)
-    for at in (slot, slot + 1) if code[slot * 8] == WIDE else (slot,):
-        code[at * 8 : at * 8 + 8] = call
-
-
-def compatible(local: Btf, one: int, target: Btf, two: int) -> bool:
-    """Whether a type of an object and one of a target are of one make, names aside."""
-    return _Pair(local, target).compatible(one, two, _DEPTH)
-
-
-def essential(name: str) -> str:
-    """A name without its flavour: what stands before the last ``___`` between other letters."""
-    if "___" not in name:
-        return name
-    for at in range(len(name) - 5, -1, -1):
-        if name[at + 1 : at + 4] == "___" and name[at] != "_" and name[at + 4] != "_":
-            return name[: at + 1]
-    return name
 
 
 def _find(btf: Btf, name: str, kinds: tuple[int, ...]) -> list[tuple[Btf, int]]:
@@ -326,138 +276,14 @@ def _member(btf: Btf, id: int, name: str, depth: int) -> tuple[types.Member, _St
     return None
 
 
-class _Pair:
-    """Whether types of an object and of a target go together; local ids come first."""
-
-    def __init__(self, local: Btf, target: Btf, budget: Iterator[int] | None = None) -> None:
-        self._btfs = local, target
-        self._budget = budget or iter(range(_STEPS))
-
-    def _under(self, one: int, two: int) -> tuple[types.Type, types.Type]:
-        local, target = self._btfs
-        if next(self._budget, None) is None:
-            raise BadData("types are too large to be compared")
-        return (
-            local.type(local.skip_modifiers(one, typedefs=True)),
-            target.type(target.skip_modifiers(two, typedefs=True)),
-        )
-
-    def fields(self, one: int, two: int) -> bool:
-        """Whether a field of one type may be read where the other is expected."""
-        for _ in range(_DEPTH):
-            a, b = self._under(one, two)
-            if a.kind in _COMPOSITES and b.kind in _COMPOSITES:
-                return True
-            if not _same_kind(a, b):
-                return False
-            if isinstance(a, types.Array) and isinstance(b, types.Array):
-                one, two = a.type_id, b.type_id
-                continue
-            if isinstance(a, types.Int) and isinstance(b, types.Int):
-                return not a.bits_offset and not b.bits_offset
-            if a.kind in (*_ENUMS, types.FWD):
-                return not a.name or not b.name or essential(a.name) == essential(b.name)
-            return a.kind in (types.PTR, types.FLOAT)
-        raise BadData("types are nested too deeply, or in themselves")
-
-    def compatible(self, one: int, two: int, level: int) -> bool:
-        """Whether the types are of one make, names aside."""
-        for _ in range(_DEPTH):
-            a, b = self._under(one, two)
-            if not _same_kind(a, b):
-                return False
-            if isinstance(a, types.FuncProto) and isinstance(b, types.FuncProto):
-                if len(a.params) != len(b.params):
-                    return False
-                if level <= 0:
-                    break
-                for p, q in zip(a.params, b.params, strict=True):
-                    if not self.compatible(p.type_id, q.type_id, level - 1):
-                        return False
-            elif isinstance(a, types.Int) and isinstance(b, types.Int):
-                return not a.bits_offset and not b.bits_offset
-            elif a.kind not in (types.PTR, types.ARRAY):
-                return a.kind in (types.VOID, types.FWD, *_COMPOSITES, *_ENUMS)
-            one, two = _inner(a), _inner(b)
-        raise BadData("types are nested too deeply, or in themselves")
-
-    def match(self, one: int, two: int, pointed: bool, level: int) -> bool:
-        """Whether all that the local type has is in the other, by name and make."""
-        for _ in range(_DEPTH if level > 0 else 0):
-            a, b = self._under(one, two)
-            if not _same_name(a.name, b.name):
-                return False
-            if pointed and a.kind in (types.FWD, *_COMPOSITES):
-                return _shape(a) == _shape(b)
-            if not _same_kind(a, b):
-                return False
-            if isinstance(a, types.Fwd):
-                return a.kind_flag == b.kind_flag
-            if isinstance(a, types.Enum) and isinstance(b, types.Enum):
-                there = {essential(each.name) for each in b.values}
-                return (
-                    a.size == b.size
-                    and len(a.values) <= len(b.values)
-                    and all(essential(each.name) in there for each in a.values)
-                )
-            if isinstance(a, types.Composite) and isinstance(b, types.Composite):
-                named: dict[str, list[int]] = {}
-                for n in b.members:
-                    named.setdefault(essential(n.name), []).append(n.type_id)
-                return len(a.members) <= len(b.members) and all(
-                    any(
-                        self.match(m.type_id, other, pointed, level - 1)
-                        for other in named.get(essential(m.name), ())
-                    )
-                    for m in a.members
-                )
-            if isinstance(a, types.Int) and isinstance(b, types.Int):
-                return a.size == b.size and not (a.encoding ^ b.encoding) & types.SIGNED
-            if isinstance(a, types.FuncProto) and isinstance(b, types.FuncProto):
-                if len(a.params) != len(b.params):
-                    return False
-                for p, q in zip(a.params, b.params, strict=True):
-                    if not self.match(p.type_id, q.type_id, pointed, level - 1):
-                        return False
-            elif isinstance(a, types.Array) and isinstance(b, types.Array):
-                if a.nr_elems != b.nr_elems:
-                    return False
-            elif a.kind == types.PTR:
-                pointed = True
-            else:
-                return a.kind == types.VOID
-            one, two = _inner(a), _inner(b)
-        raise BadData("types are nested too deeply, or in themselves")
-
-
-def _same_kind(a: types.Type, b: types.Type) -> bool:
-    return a.kind == b.kind or (a.kind in _ENUMS and b.kind in _ENUMS)
-
-
-def _same_name(local: str, target: str) -> bool:
-    return essential(local) == essential(target)
-
-
-def _shape(type: types.Type) -> int:
-    """STRUCT or UNION for what is, or is declared to be, one; else the kind."""
-    if isinstance(type, types.Fwd):
-        return types.UNION if type.kind_flag else types.STRUCT
-    return type.kind
-
-
-def _inner(type: types.Type) -> int:
-    assert isinstance(type, (types.Reference, types.Array, types.FuncProto))
-    return type.type_id
-
-
-def _value(btf: Btf, root: int, kind: int, steps: list[_Step], bit: int) -> _Value:
+def _value(btf: Btf, root: int, kind: int, steps: list[_Step], bit: int) -> Value:
     """What a relocation asks of a type: its own or a target's."""
     if kind in (FIELD_EXISTS, ENUMVAL_EXISTS, TYPE_EXISTS, TYPE_MATCHES):
-        return _Value(1, bit=bit)
+        return Value(1, bit=bit)
     if kind == ID_TARGET:
-        return _Value(root, sure=False)
+        return Value(root, sure=False)
     if kind == TYPE_SIZE:
-        return _Value(btf.size_of(root))
+        return Value(btf.size_of(root))
     last = steps[-1]
     holder = btf.type(last.type_id)
     if kind == ENUMVAL:
@@ -465,7 +291,7 @@ def _value(btf: Btf, root: int, kind: int, steps: list[_Step], bit: int) -> _Val
         number = holder.values[last.index].val
         if holder.kind == types.ENUM:  # sign-extended, whatever the flag says: compilers do so
             number = types.signed(number & 0xFFFFFFFF, 32)
-        return _Value(number & 0xFFFFFFFFFFFFFFFF)
+        return Value(number & 0xFFFFFFFFFFFFFFFF)
     bits = 0
     id = last.type_id
     if last.name:
@@ -487,7 +313,7 @@ def _value(btf: Btf, root: int, kind: int, steps: list[_Step], bit: int) -> _Val
             at = bit // 8 // size * size
     width = bits or size * 8
     if kind == BYTE_OFFSET:
-        value = _Value(at, bit=bit, sure=not bits)
+        value = Value(at, bit=bit, sure=not bits)
         if not bits:
             element = id
             for _ in range(_DEPTH):
@@ -499,77 +325,17 @@ def _value(btf: Btf, root: int, kind: int, steps: list[_Step], bit: int) -> _Val
             value.type_id = id
         return value
     if kind == BYTE_SIZE:
-        return _Value(size, bit=bit, sure=not bits)
+        return Value(size, bit=bit, sure=not bits)
     if kind == SIGNED:
         field = btf.type(id)
         signed = (isinstance(field, types.Enum) and field.signed) or (
             isinstance(field, types.Int) and bool(field.encoding & types.SIGNED)
         )
-        return _Value(int(signed), bit=bit)
+        return Value(int(signed), bit=bit)
     if kind == RSHIFT:
-        return _Value((64 - width) & 0xFFFFFFFFFFFFFFFF, bit=bit)
+        return Value((64 - width) & 0xFFFFFFFFFFFFFFFF, bit=bit)
     if sys.byteorder == "little":
         left = 64 - (bit + width - at * 8)
     else:
         left = (8 - size) * 8 + bit - at * 8
-    return _Value(left & 0xFFFFFFFFFFFFFFFF, bit=bit, sure=not bits)
-
-
-def _patch(
-    code: bytearray,
-    slot: int,
-    kind: int,
-    local: _Value,
-    found: tuple[Btf | None, _Value],
-    btf: Btf,
-) -> None:
-    """Put the target's value where the instruction has the local one."""
-    other, target = found
-    at = slot * 8
-    op, regs, off, imm = struct.unpack_from(_INSN, code, at)
-    value = target.value
-    group = op & 7
-    if group in (ALU, ALU64) and not op & X:
-        _expect(local, imm & 0xFFFFFFFFFFFFFFFF)
-        imm = value & 0xFFFFFFFF
-        struct.pack_into("=I", code, at + 4, imm)
-    elif group in (LDX, ST, STX):
-        _expect(local, off & 0xFFFFFFFFFFFFFFFF)
-        if value > 0x7FFF:
-            raise BadData(f"an offset of {value} is more than an instruction can hold")
-        if local.size != target.size:
-            if not (other and _adjustable(btf, local.type_id, other, target.type_id)):
-                raise _Poison(
-                    f"a field of {local.size} bytes is one of {target.size} in the kernel, and"
-                    f" only pointers and unsigned integers may differ"
-                )
-            if _BYTES[op & 0x18] != local.size or target.size not in _WIDTHS:
-                raise BadData(f"a load or store cannot go from {local.size} bytes to {target.size}")
-            code[at] = op & ~0x18 | _WIDTHS[target.size]
-        struct.pack_into("=h", code, at + 2, value)
-    elif group == LD:
-        if op != WIDE or len(code) < at + 16 or regs >> 4 or off or any(code[at + 8 : at + 12]):
-            raise BadData("a 64-bit load of unexpected form has a CO-RE relocation")
-        (high,) = struct.unpack_from("=I", code, at + 12)
-        _expect(local, high << 32 | imm & 0xFFFFFFFF)
-        struct.pack_into("=I", code, at + 4, value & 0xFFFFFFFF)
-        struct.pack_into("=I", code, at + 12, value >> 32)
-    else:
-        raise BadData(f"CO-RE relocation {kind} of an instruction {op:#04x} that has no value")
-
-
-def _expect(local: _Value, there: int) -> None:
-    if local.sure and there != local.value & 0xFFFFFFFFFFFFFFFF:
-        raise BadData(f"the instruction holds {there}, but its CO-RE relocation says {local.value}")
-
-
-def _adjustable(one: Btf, a: int, two: Btf, b: int) -> bool:
-    """Whether a load of one type may become one of the other: it extends with zeroes."""
-    x, y = one.type(a), two.type(b)
-    if x.kind == y.kind == types.PTR:
-        return True
-    return (
-        isinstance(x, types.Int)
-        and isinstance(y, types.Int)
-        and types.SIGNED not in (x.encoding, y.encoding)
-    )
+    return Value(left & 0xFFFFFFFFFFFFFFFF, bit=bit, sure=not bits)

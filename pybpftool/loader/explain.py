@@ -7,6 +7,7 @@ are at its end, so only that is read, however long it is.  Source: logs of kerne
 from __future__ import annotations
 
 from ..errors import BadData
+from .patch import POISON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from ..btf.spec import Btf
 
     Record = dict[str, Any]
-
-POISON = 195896080
-"""The number of no helper: calls of it stand where a CO-RE relocation found nothing."""
 
 _EPERM, _E2BIG, _ENOSPC = 1, 7, 28
 _REASON_LINES = 12

@@ -6,16 +6,21 @@ import os
 import sys
 
 from ..btf import types
-from ..errors import KernelError, PybpftoolError
-from . import spec
-from .core import compatible, essential
+from ..errors import PybpftoolError, during
+from ..kernel.symbols import PATH as KALLSYMS
+from . import features, spec
+from .compare import compatible, essential
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeAlias
 
     from ..btf.spec import Btf
     from .spec import ExternSpec
+
+    Unmet: TypeAlias = "Iterator[tuple[Extern, PybpftoolError]]"
+    """What an object cannot do without and is not to be had, and the error that says why."""
 
 _TRISTATE = {"n": 0, "y": 1, "m": 2}
 
@@ -62,36 +67,36 @@ def place_values(found: list[Extern], btf: Btf) -> int:
     return end
 
 
-def values(found: list[Extern], btf: Btf, size: int, virtual: Callable[[str], int | None]) -> bytes:
-    """The contents of the map: what the kernel's configuration says of each extern.
+def values(found: list[Extern], btf: Btf, contents: bytearray) -> Unmet:
+    """Put what the kernel's configuration says of each extern into the contents of the map.
 
-    ``virtual``: the numbers of names that begin with LINUX_.  PybpftoolError, naming it, for one
-    that is missing and not weak, or does not fit its variable.
+    Unmet: one that is missing and not weak, or does not fit its variable.
     """
-    contents = bytearray(size)
-    config: dict[str, str] | None = None
-    for each in found:
+    wanted = [each for each in found if each.spec.section == spec.KCONFIG]
+    options = {each.spec.name for each in wanted if not each.spec.name.startswith("LINUX_")}
+    try:
+        config = _configured(options) if options else {}
+    except PybpftoolError as error:
+        yield from ((each, error) for each in wanted if each.spec.name in options)
+        return
+    for each in wanted:
         name = each.spec.name
-        if each.spec.section != spec.KCONFIG:
-            continue
-        text: str | None = None
-        if name.startswith("LINUX_"):
-            number = virtual(name)
-            text = None if number is None else str(number)
-        else:
-            if config is None:
-                config = _configured({each.spec.name for each in found})
-            text = config.get(name)
-        if text is not None:
+        number = None if name in options else virtual(name)
+        text = config.get(name) if number is None else str(number)
+        try:
             value = _value(btf, each.spec, text)
+        except PybpftoolError as error:
+            yield each, error
+        else:
             contents[each.offset : each.offset + len(value)] = value
-        elif not each.spec.weak:
-            raise PybpftoolError(f"this kernel's configuration says nothing of {name}")
-    return bytes(contents)
 
 
-def _value(btf: Btf, wanted: ExternSpec, text: str) -> bytes:
-    """The bytes of a variable of the configuration."""
+def _value(btf: Btf, wanted: ExternSpec, text: str | None) -> bytes:
+    """The bytes of a variable of the configuration, which says ``text``; None for nothing."""
+    if text is None:
+        if wanted.weak:
+            return b""
+        raise PybpftoolError(f"this kernel's configuration says nothing of {wanted.name}")
     type = btf.type(btf.skip_modifiers(btf.target(wanted.type_id), typedefs=True))
     wrong = PybpftoolError(f"{wanted.name}: {text} does not fit its variable")
     if isinstance(type, types.Array):
@@ -135,6 +140,17 @@ def _configured(names: set[str]) -> dict[str, str]:
     return found
 
 
+def virtual(name: str) -> int | None:
+    """The number behind a name in LINUX_, which is no configuration but asked for as if."""
+    if name == "LINUX_KERNEL_VERSION":
+        return kernel_version()
+    if name == "LINUX_HAS_BPF_COOKIE":
+        return int(features.knows("attach_cookie"))
+    if name == "LINUX_HAS_SYSCALL_WRAPPER":
+        return int(features.knows("syscall_wrapper"))
+    return None
+
+
 def kernel_version() -> int:
     """LINUX_KERNEL_VERSION as programs compare it: three numbers in one."""
     import re
@@ -156,28 +172,34 @@ def kernel_version() -> int:
 # ------------------------------------------------------------------ symbols
 
 
-def addresses(found: Iterable[Extern], btf: Btf) -> None:
-    """Find the addresses of the externs without a type (``const void``) in /proc/kallsyms."""
-    wanted = {
-        each.spec.name: each
-        for each in found
-        if each.spec.section == spec.KSYMS and is_void(btf, each.spec)
-    }
-    if not wanted:
-        return
-    missing = set(wanted)
+def addresses(found: Iterable[Extern], btf: Btf) -> Unmet:
+    """Find the addresses of the externs without a type (``const void``) in /proc/kallsyms.
+
+    Unmet: one that is missing and not weak, by name; all of them where the file cannot be read.
+    """
+    wanted = [each for each in found if each.spec.section == spec.KSYMS and is_void(btf, each.spec)]
+    wanted.sort(key=lambda each: each.spec.name)
     try:
-        with open("/proc/kallsyms") as file:
+        there = _addresses({each.spec.name for each in wanted})
+    except PybpftoolError as error:
+        yield from ((each, error) for each in wanted)
+        return
+    for each in wanted:
+        each.address = there.get(each.spec.name, 0)
+        if each.spec.name not in there and not each.spec.weak:
+            yield each, PybpftoolError(f"this kernel has no symbol {each.spec.name}")
+
+
+def _addresses(names: set[str]) -> dict[str, int]:
+    """The address of each symbol that there is; of several of one name the first's."""
+    found: dict[str, int] = {}
+    if names:
+        with during(KALLSYMS), open(KALLSYMS) as file:
             for line in file:
                 words = line.split()
-                if len(words) > 2 and words[2] in missing:
-                    wanted[words[2]].address = int(words[0], 16)
-                    missing.discard(words[2])
-    except OSError as error:
-        raise KernelError(error.errno or 5, "/proc/kallsyms") from error
-    for name in sorted(missing):
-        if not wanted[name].spec.weak:
-            raise PybpftoolError(f"this kernel has no symbol {name}")
+                if len(words) > 2 and words[2] in names:
+                    found.setdefault(words[2], int(words[0], 16))
+    return found
 
 
 def is_void(btf: Btf, wanted: ExternSpec) -> bool:
@@ -192,28 +214,45 @@ def typed(
     btf: Btf,
     kernel: Callable[[], Btf],
     modules: Callable[[], Iterable[tuple[int, Btf]]],
-) -> None:
+) -> Unmet:
     """Find the externs that have a type: variables and functions of the kernel or a module.
 
-    PybpftoolError, naming it, for one that is missing or of another type; unless it is weak and
-    missing, or a weak function.
+    Unmet: one that is missing or of another type; unless it is weak and missing, or a weak
+    function.
     """
     for each in found:
-        wanted = each.spec
-        if wanted.section != spec.KSYMS or is_void(btf, wanted):
-            continue
-        kind, what = (types.FUNC, "function") if wanted.is_function else (types.VAR, "variable")
-        name = essential(wanted.name) if wanted.is_function else wanted.name
-        home = _home(name, kind, kernel(), modules)
-        if home is None:
-            if not wanted.weak:
-                raise PybpftoolError(f"this kernel offers no {what} {name} to programs")
-            continue
-        id, theirs, type_id = home
-        if compatible(btf, btf.target(wanted.type_id), theirs, theirs.target(type_id)):
-            each.btf, each.type_id = id, type_id
-        elif not (wanted.weak and wanted.is_function):
-            raise PybpftoolError(f"{what} {name} is of another type in this kernel")
+        if each.spec.section == spec.KSYMS and not is_void(btf, each.spec):
+            try:
+                _find(each, btf, kernel(), modules)
+            except PybpftoolError as error:
+                yield each, error
+
+
+def _find(
+    each: Extern, btf: Btf, kernel: Btf, modules: Callable[[], Iterable[tuple[int, Btf]]]
+) -> None:
+    wanted = each.spec
+    kind, what = (types.FUNC, "function") if wanted.is_function else (types.VAR, "variable")
+    name = essential(wanted.name) if wanted.is_function else wanted.name
+    home = _home(name, kind, kernel, modules)
+    if home is None:
+        if not wanted.weak:
+            raise PybpftoolError(_not_offered(what, name))
+        return
+    id, theirs, type_id = home
+    if compatible(btf, btf.target(wanted.type_id), theirs, theirs.target(type_id)):
+        each.btf, each.type_id = id, type_id
+    elif not (wanted.weak and wanted.is_function):
+        raise PybpftoolError(f"{what} {name} is of another type in this kernel")
+
+
+def no_function(name: str) -> str:
+    """That a function of the kernel cannot be called."""
+    return _not_offered("function", name)
+
+
+def _not_offered(what: str, name: str) -> str:
+    return f"this kernel offers no {what} {name} to programs"
 
 
 def _home(

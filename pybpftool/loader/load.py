@@ -9,31 +9,33 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from itertools import chain
 
 from ..btf.reader import read_btf
 from ..errors import BadData, KernelError, PybpftoolError, during
 from ..insn.code import BTF_ID, KFUNC_CALL, MAP_FD, MAP_VALUE, SLOT, Insn, encode, registers
 from ..kernel import calls
+from ..kernel.syscall import Closing
 from . import maps, spec
+from .kernels import Kernel
 from .link import link
 from .sanitize import fix_datasecs, sanitize
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from types import TracebackType
+    from collections.abc import Callable, Mapping
     from typing import SupportsIndex
 
-    from ..btf.spec import Btf
     from ..kernel.syscall import Fd
     from .core import Core
     from .externs import Extern
+    from .kinds import ProgKind
     from .link import Linked
     from .spec import MapSpec, ObjectSpec, ProgramSpec
     from .struct_ops import Laid
 
-_STRUCT_OPS, _EXT = 27, 28
-"""BPF_PROG_TYPE_STRUCT_OPS and _EXT (uapi/linux/bpf.h)."""
+_STRUCT_OPS = 27
+"""BPF_PROG_TYPE_STRUCT_OPS (uapi/linux/bpf.h)."""
 _PROG_ARRAY = 3
 _NO_KFUNC = 2002000000
 """The first of the helpers that are called in the place of missing functions, as in libbpf."""
@@ -66,54 +68,14 @@ class LoadedProgram:
         self.fd = fd
 
 
-class Kernel:
-    """The types of the running kernel, read when the first question comes.
-
-    ``btf_path``: the BTF for CO-RE, where it is not to be the kernel's own.
-    """
-
-    def __init__(self, btf_path: str | None = None) -> None:
-        self._path = btf_path
-        self._own: Btf | None = None
-        self._modules: list[tuple[int, Btf]] | None = None
-
-    @property
-    def btf(self) -> Btf:
-        """The kernel's own; KernelError or BadData where there is none."""
-        from ..sources import kernel_btf
-
-        if self._own is None:
-            self._own = kernel_btf()
-        return self._own
-
-    def modules(self) -> Iterator[tuple[int, Btf]]:
-        """Id and BTF of each module."""
-        from ..sources import module_btfs
-
-        if self._modules is None:
-            self._modules = list(module_btfs(self.btf))
-        yield from self._modules
-
-    def targets(self) -> Iterator[Btf]:
-        """Where CO-RE looks for types, one after the other."""
-        if self._path is not None:
-            from ..sources import btf_of_file
-
-            yield btf_of_file(self._path)
-            return
-        yield self.btf
-        for _, btf in self.modules():
-            yield btf
-
-
-class Loaded:
+class Loaded(Closing):
     """What was loaded; leaving the block closes all, and undoes all unless ``keep`` was called."""
 
     def __init__(self, spec: ObjectSpec) -> None:
         self.spec = spec
         self.maps: list[LoadedMap] = []
         self.programs: list[LoadedProgram] = []
-        self._others: list[Fd] = []
+        self._held: list[Fd] = []
         self._pins: list[str] = []
 
     def keep(self) -> None:
@@ -121,8 +83,8 @@ class Loaded:
         self._pins.clear()
 
     def hold(self, fd: Fd) -> Fd:
-        """Keep something open for as long as the rest."""
-        self._others.append(fd)
+        """The same descriptor, which is closed with the rest; what was opened last goes first."""
+        self._held.append(fd)
         return fd
 
     def pin(self, fd: Fd, path: str) -> None:
@@ -136,20 +98,8 @@ class Loaded:
             if os.path.lexists(path):
                 os.unlink(path)
         self._pins.clear()
-        for fd in (*(each.fd for each in self.programs), *self._others):
-            if fd is not None:
-                fd.close()
-
-    def __enter__(self) -> Loaded:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
+        for fd in reversed(self._held):
+            fd.close()
 
 
 def load(
@@ -239,18 +189,21 @@ class _Load:
         from .read import kconfig_map
 
         self.externs = [externs.Extern(each) for each in found.externs]
-        externs.addresses(self.externs, found.btf)
-        externs.typed(self.externs, found.btf, lambda: self.kernel.btf, self.kernel.modules)
-        size = externs.place_values(self.externs, found.btf)
-        if size:
-            contents = externs.values(self.externs, found.btf, size, virtual)
-            found.maps.append(kconfig_map(found, contents))
+        contents = bytearray(externs.place_values(self.externs, found.btf))
+        for _, error in chain(
+            externs.addresses(self.externs, found.btf),
+            externs.typed(self.externs, found.btf, lambda: self.kernel.btf, self.kernel.modules),
+            externs.values(self.externs, found.btf, contents),
+        ):
+            raise error
+        if contents:
+            found.maps.append(kconfig_map(found, bytes(contents)))
             places = {
                 each.spec.name: each.offset
                 for each in self.externs
                 if each.spec.section == spec.KCONFIG
             }
-            found.variables[spec.KCONFIG] = (size, places)
+            found.variables[spec.KCONFIG] = (len(contents), places)
 
     def _lay_operations(self) -> None:
         """Lay each struct_ops into the kernel's struct, which says what its programs are for."""
@@ -410,11 +363,11 @@ class _Load:
     def _call_kernel(self, program: ProgramSpec, code: bytearray, slot: int, to: Extern) -> None:
         at = slot * SLOT
         if not to.type_id:
-            from .core import poison
+            from .externs import no_function
+            from .patch import poison
 
             poison(code, slot, _NO_KFUNC + to.number)
-            reason = f"this kernel offers no function {to.spec.name} to programs"
-            self.poisoned.setdefault(program.name, {})[slot] = reason
+            self.poisoned.setdefault(program.name, {})[slot] = no_function(to.spec.name)
             return
         index = 0
         if to.btf:
@@ -496,49 +449,41 @@ class _Load:
                 fields[name] = b"".join(pack(*row) for row in rows)
                 fields[f"{name}_rec_size"] = 4 * words
                 fields[f"{name}_cnt"] = len(rows)
-        if kind is not None and kind.has_target:
-            self._aim(program, fields)
-        if program.prog_type == _STRUCT_OPS:
-            self._join(program, fields)
-        if ":" in program.target:
-            from .target import MULTI, where_to_trace
-
-            if program.attach_type in MULTI:
-                module, *_ = where_to_trace(program.target, self.kernel.btf, self.kernel.modules())
-                fields["attach_btf_obj_fd"] = self._module(module).fileno()
+        module = self._aim(program, kind, fields)
+        if module:
+            fields["attach_btf_obj_fd"] = self._module(module).fileno()
         if len(self.fd_array) > 1:
             fields["fd_array"] = struct.pack(f"={len(self.fd_array)}i", *self.fd_array)
         return fields
 
-    def _aim(self, program: ProgramSpec, fields: dict[str, object]) -> None:
-        label = f"program '{program.name}'"
-        if program.prog_type == _EXT:
-            raise PybpftoolError(
-                f"{label} replaces a function of a program, and nothing says which"
-            )
-        if not program.target:
-            raise PybpftoolError(
-                f"{label}: section {program.section_name} does not say what to attach to"
-            )
-        from .target import attach_target
+    def _aim(self, program: ProgramSpec, kind: ProgKind | None, fields: dict[str, object]) -> int:
+        """Say what a program attaches to, or which member of a struct_ops it is.
 
-        try:
-            module, id = attach_target(
-                program.attach_type, program.target, self.kernel.btf, self.kernel.modules()
-            )
-        except PybpftoolError as error:
-            raise PybpftoolError(f"{label}: {error.message}") from error
-        fields["attach_btf_id"] = id
-        if module:
-            fields["attach_btf_obj_fd"] = self._module(module).fileno()
+        Gives the id of the BTF object of the module that has it, 0 for the kernel.
+        """
+        module = 0
+        if kind is not None and kind.has_target:
+            from .target import target_of_program
 
-    def _join(self, program: ProgramSpec, fields: dict[str, object]) -> None:
-        """Say which member of which struct_ops a program is for."""
-        if program.name not in self.members:
-            raise BadData(f"program '{program.name}' is in no struct_ops; was it forgotten there?")
-        module, fields["attach_btf_id"], fields["expected_attach_type"] = self.members[program.name]
-        if module:
-            fields["attach_btf_obj_fd"] = self._module(module).fileno()
+            try:
+                module, fields["attach_btf_id"] = target_of_program(
+                    program, self.kernel.btf, self.kernel.modules()
+                )
+            except PybpftoolError as error:
+                raise PybpftoolError(f"program '{program.name}': {error.message}") from error
+        elif program.prog_type == _STRUCT_OPS:
+            if program.name not in self.members:
+                raise BadData(
+                    f"program '{program.name}' is in no struct_ops; was it forgotten there?"
+                )
+            member = self.members[program.name]
+            module, fields["attach_btf_id"], fields["expected_attach_type"] = member
+        elif ":" in program.target:
+            from .target import MULTI, where_to_trace
+
+            if program.attach_type in MULTI:
+                module, *_ = where_to_trace(program.target, self.kernel.btf, self.kernel.modules())
+        return module
 
     def _refused(
         self, program: ProgramSpec, linked: Linked, error: int, room: bytearray
@@ -571,19 +516,6 @@ def _knows(feature: str) -> bool:
 
 def _text(room: bytearray) -> str:
     return bytes(room).split(b"\0", 1)[0].decode("utf-8", "replace")
-
-
-def virtual(name: str) -> int | None:
-    """The numbers that are no configuration, but are asked for as if."""
-    if name == "LINUX_KERNEL_VERSION":
-        from . import externs
-
-        return externs.kernel_version()
-    if name == "LINUX_HAS_BPF_COOKIE":
-        return int(_knows("attach_cookie"))
-    if name == "LINUX_HAS_SYSCALL_WRAPPER":
-        return int(_knows("syscall_wrapper"))
-    return None
 
 
 def _point(code: bytearray, at: int, kind: int, low: int, high: int = 0) -> None:

@@ -11,15 +11,13 @@ import struct
 
 from ..btf import types
 from ..btf.reader import MAGIC, VERSION
+from .spec import KCONFIG, KSYMS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
     from ..btf.spec import Btf
-
-KCONFIG, KSYMS = ".kconfig", ".ksyms"
-"""Sections of variables that are defined elsewhere: by the kernel's build, by the kernel."""
 
 STATIC, GLOBAL, EXTERN = range(3)
 """Linkage of a VAR or FUNC."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..btf import types
 from ..errors import BadData
-from .core import essential
+from .compare import essential
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

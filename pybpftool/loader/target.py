@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ..btf.spec import Btf
+    from .spec import ProgramSpec
 
 MULTI = (59, 60, 61)
 """Attach types of programs that trace many functions, which they name only when attached."""
 
+_EXT = 28
+"""BPF_PROG_TYPE_EXT (uapi/linux/bpf.h)."""
 _MOST_ARGUMENTS, _LARGEST_ARGUMENT = 12, 16
 _PLAIN = (types.PTR, types.INT, types.ENUM, types.ENUM64)
 _RAW_TP, _LSM_MAC, _LSM_CGROUP, _ITER = 23, 27, 43, 28
@@ -30,6 +33,17 @@ _PREFIXES = {
 """By attach type (enum bpf_attach_type); for the others a function is named as it is."""
 
 
+def target_of_program(
+    program: ProgramSpec, kernel: Btf, modules: Iterable[tuple[int, Btf]]
+) -> tuple[int, int]:
+    """``attach_target`` of a program; PybpftoolError, too, where its section does not say."""
+    if program.prog_type == _EXT:
+        raise PybpftoolError("it replaces a function of a program, and nothing says which")
+    if not program.target:
+        raise PybpftoolError(f"section {program.section_name} does not say what to attach to")
+    return attach_target(program.attach_type, program.target, kernel, modules)
+
+
 def attach_target(
     attach_type: int, name: str, kernel: Btf, modules: Iterable[tuple[int, Btf]]
 ) -> tuple[int, int]:
@@ -37,6 +51,7 @@ def attach_target(
 
     ``name``: as the section has it behind the slash; ``module:name`` looks in that module alone.
     ``modules``: id and BTF of each, looked at only where the kernel has no such type.
+    PybpftoolError where nobody has it.
     """
     prefix, kind = _PREFIXES.get(attach_type, ("", types.FUNC))
     module, _, alone = name.rpartition(":")

@@ -106,7 +106,7 @@ class Types:
         return kind(f"s{self.b.next_id}", size, members), size
 
     def size(self, id: int) -> int:
-        from pybpftool.btf.values import size_of_value
+        from pybpftool.btf.walk import size_of_value
 
         return size_of_value(read_btf(self.b.blob()), id)
 

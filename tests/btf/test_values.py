@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pybpftool.btf import values as values_module
+from pybpftool.btf import compiled
 from pybpftool.btf.reader import read_btf
 from pybpftool.btf.values import compile_entries, compile_value
 from pybpftool.errors import BadData
@@ -327,8 +327,8 @@ def test_names_from_outside_stay_names() -> None:
 
 
 def test_big_endian_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(values_module, "_ORDER", "big")
-    monkeypatch.setattr(values_module, "_MARK", ">")
+    monkeypatch.setattr(compiled, "_ORDER", "big")
+    monkeypatch.setattr(compiled, "MARK", ">")
     b = BtfBuilder("big")
     u16 = b.int("u16", 2)
     union = b.union("u", 2, [("w", u16, 0), ("c", b.int("u8", 1), 0)])

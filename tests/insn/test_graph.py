@@ -107,6 +107,50 @@ def test_graph(insns: list[Insn], expected: str) -> None:
     assert drawn(insns) == expected
 
 
+FAR = 70_000
+
+
+def far(imm: int = -2) -> list[Insn]:
+    """Calls of functions in slots FAR and FAR + 2, with what the kernel leaves of the distance."""
+    lost = [Insn(c.JMP | c.CALL, 0, c.PSEUDO_CALL, FAR - 1 + at - 0x10000, imm) for at in (0, 1)]
+    return [*lost, *[MOV] * (FAR - 3), OUT, MOV, OUT, MOV, OUT]
+
+
+KNOWN = {0: None, FAR: None, FAR + 2: None}
+
+
+@pytest.mark.parametrize(
+    ("insns", "known"),
+    [(far(), ()), (far(), KNOWN), (far(imm=77), KNOWN)],
+    ids=["the kernel says so", "it tells of the functions", "an interpreted one"],
+)
+def test_calls_whose_distance_was_cut(insns: list[Insn], known: dict[int, None]) -> None:
+    found = [(each.start, each.end, each.index) for each in functions(insns, known)]
+    assert found == [(0, FAR, 0), (FAR, FAR + 2, 1), (FAR + 2, FAR + 4, 2)]
+
+
+def test_a_call_that_may_lead_to_two_functions() -> None:
+    """What the kernel left of the distance is taken as it is."""
+    insns, near = far(), FAR - 0x10000
+    insns[near - 1] = OUT  # so that one may begin behind it
+    assert [each.start for each in functions(insns)] == [0, near, FAR + 2]
+
+
+def test_far_jumps() -> None:
+    insns = [when(1), jump_long(FAR), *[MOV] * FAR, when(1), jump_long(-FAR - 2), OUT]
+    [found] = functions(insns)
+    heads = [(block.start, block.successors) for block in found.blocks]
+    last = FAR + 2
+    assert heads == [
+        (0, [3, 4]),
+        (1, [5]),
+        (2, [5]),
+        (last, [6, 7]),
+        (last + 1, [4]),
+        (last + 2, [EXIT]),
+    ]
+
+
 ASTRAY = {
     "before the first": ([jump(-2)], "instruction 0 leads to -1,"),
     "behind the last": ([jump(2), MOV, OUT], "instruction 0 leads to 3,"),

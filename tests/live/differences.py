@@ -66,6 +66,8 @@ DIFFERENCES = {
     "own-functions": "In the graph of a program every function has its own prototype and lines of "
     "source, and a long jump (gotol) leads where it goes; bpftool gives all functions those of the "
     "first, and lets gotol lead to the next instruction.",
+    "far-calls": "The graph of a program whose calls lead farther than the kernel tells is drawn; "
+    "bpftool crashes.",
     "disassembler": "dump jited needs the Capstone disassembler, which it names where it is "
     "missing, and writes the bare code to a file without it; bpftool must have been built with "
     "LLVM or libbfd for either.  Bytes that are no instruction are shown one by one, and on other "

@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import pytest
 
+from pybpftool.insn.asm import call_function, exit_, mov64_imm
 from pybpftool.kernel import calls
 from tests.live.compare import Both, ours
 from tests.live.normalisers import SPOKEN
-from tests.live.programs import SOURCES, loaded
+from tests.live.programs import SOURCES, Source, loaded, of
 from tests.live.zoo import INT, KINDS, Kind, made, types_of, u32
 from tests.support.btf_builder import CHAR, BtfBuilder
 from tests.support.need import need
@@ -378,6 +379,17 @@ def test_own_functions(both: Both, pins: str) -> None:
         second = mine.out.partition('label="func_1 ()"')[2].partition("}\nsubgraph")[0]
         assert "; int triple(int x):" in second and "one_with_functions" not in second
         assert both.reference(*words) != mine
+
+
+def test_far_calls(both: Both, pins: str) -> None:
+    between = 40_000
+    code = [call_function(between + 1), *[mov64_imm(0, 0)] * between, exit_(), mov64_imm(0, 1)]
+    source = Source("far", of(*code, exit_()), type="sched_cls", everywhere=False)
+    with loaded(source, pins) as prog:
+        words = ["prog", "dump", "xlated", "id", str(prog.id), "visual"]
+        second = ours(*words).out.partition('label="func_1 ()"')[2]
+        assert "\n0: (b7) r0 = 1\\l" in second
+        assert both.reference(*words).status != 0
 
 
 def test_disassembler(both: Both, pins: str, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from pybpftool.insn.asm import (
 )
 from pybpftool.insn.code import Insn, encode
 from pybpftool.kernel import calls, words
-from pybpftool.loader.explain import POISON, explain
+from pybpftool.loader.explain import explain
+from pybpftool.loader.patch import POISON
 
 LOOKUP = [st(c.W, 10, -4, 0), mov64_reg(2, 10), alu64_imm(c.ADD, 2, -4), ld_map_fd(1, 0), call(1)]
 READ_KERNEL = [mov64_reg(1, 10), alu64_imm(c.ADD, 1, -8), mov64_imm(2, 8), mov64_imm(3, 0)]

@@ -12,8 +12,9 @@ from pybpftool.insn import asm, code
 from pybpftool.insn.code import Insn, encode
 from pybpftool.kernel.words import ATTACH_TYPES, HELPERS, MAP_TYPES, PROG_TYPES
 from pybpftool.loader import core, spec
-from pybpftool.loader.check import Facts, KernelOfFile, check
+from pybpftool.loader.check import Facts, check
 from pybpftool.loader.ext import CoreRelo, Ext
+from pybpftool.loader.kernels import KernelOfFile
 from pybpftool.loader.kinds import kind_of, target_of
 from pybpftool.loader.spec import ExternSpec, MapSpec, ObjectSpec, ProgramSpec, Reference
 from tests.support.btf_builder import BtfBuilder

@@ -10,8 +10,10 @@ from pybpftool.btf.reader import read_btf
 from pybpftool.btf.spec import Btf
 from pybpftool.errors import BadData
 from pybpftool.loader import core
-from pybpftool.loader.core import POISON, Core, essential
+from pybpftool.loader.compare import essential
+from pybpftool.loader.core import Core
 from pybpftool.loader.ext import CoreRelo
+from pybpftool.loader.patch import POISON
 from tests.support.btf_builder import BtfBuilder
 
 MOV, LDX_W, WIDE, CALL = 0xB7, 0x61, 0x18, 0x85

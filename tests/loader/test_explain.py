@@ -8,7 +8,8 @@ import time
 import pytest
 
 from pybpftool.btf.reader import read_btf
-from pybpftool.loader.explain import POISON, explain, plain, source_at
+from pybpftool.loader.explain import explain, plain, source_at
+from pybpftool.loader.patch import POISON
 from tests.support.btf_builder import BtfBuilder
 
 END = "processed 6 insns (limit 1000000) max_states_per_insn 0 total_states 0\n"

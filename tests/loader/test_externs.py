@@ -46,8 +46,18 @@ def wanted(b: BtfBuilder, **variables: int) -> list[Extern]:
     ]
 
 
+def values(found: list[Extern], b: BtfBuilder) -> bytes:
+    """The contents of their map; else the error of the first that is not to be had."""
+    btf = read_btf(b.blob())
+    contents = bytearray(externs.place_values(found, btf))
+    for _, error in externs.values(found, btf, contents):
+        raise error
+    return bytes(contents)
+
+
 @pytest.mark.usefixtures("configured")
-def test_values_of_the_configuration() -> None:
+def test_values_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(externs, "virtual", {"LINUX_KERNEL_VERSION": 0x61203}.get)
     b = BtfBuilder()
     number, flag, char = b.int("int", 4, signed=True), b.int("_Bool", 1, encoding=BOOL), b.char()
     three = b.enum("libbpf_tristate", [("TRI_NO", 0), ("TRI_YES", 1), ("TRI_MODULE", 2)])
@@ -61,9 +71,7 @@ def test_values_of_the_configuration() -> None:
         LINUX_KERNEL_VERSION=number,
         LINUX_NO_SUCH=number,
     )
-    btf = read_btf(b.blob())
-    size = externs.place_values(found, btf)
-    data = externs.values(found, btf, size, {"LINUX_KERNEL_VERSION": 0x61203}.get)
+    data = values(found, b)
     told = {each.spec.name: data[each.offset :] for each in found}
     assert told["CONFIG_NUMBER"].startswith(struct.pack("=i", 16))
     assert told["CONFIG_YES"][0] == 1
@@ -103,21 +111,38 @@ def test_the_order_of_externs() -> None:
 def test_values_that_do_not_fit(name: str, says: str) -> None:
     b = BtfBuilder()
     found = wanted(b, **{name: b.int("_Bool", 1, encoding=BOOL)})
-    btf = read_btf(b.blob())
     with pytest.raises(PybpftoolError, match=says):
-        externs.values(found, btf, externs.place_values(found, btf), {}.get)
+        values(found, b)
+
+
+@pytest.mark.usefixtures("configured")
+def test_each_value_that_is_missing_is_told() -> None:
+    b = BtfBuilder()
+    number = b.int()
+    found = wanted(
+        b, CONFIG_GONE=number, CONFIG_NUMBER=number, CONFIG_TEXT=number, CONFIG_NO=number
+    )
+    for each in found[:3]:
+        each.spec.weak = False
+    btf = read_btf(b.blob())
+    contents = bytearray(externs.place_values(found, btf))
+    unmet = externs.values(found, btf, contents)
+    assert [(each.spec.name, error.message) for each, error in unmet] == [
+        ("CONFIG_GONE", "this kernel's configuration says nothing of CONFIG_GONE"),
+        ("CONFIG_TEXT", 'CONFIG_TEXT: "some text" does not fit its variable'),
+    ]
+    assert 16 in struct.unpack("=4I", contents)
 
 
 def test_no_configuration(configured: Path) -> None:
     b = BtfBuilder()
     found = wanted(b, CONFIG_YES=b.int())
-    btf = read_btf(b.blob())
     (configured / "config.gz").unlink()
     with pytest.raises(PybpftoolError, match="neither in /boot nor in /proc"):
-        externs.values(found, btf, externs.place_values(found, btf), {}.get)
+        values(found, b)
     boot = configured / f"config-{os.uname().release}"
     boot.write_text("CONFIG_YES=7\n")
-    assert externs.values(found, btf, externs.place_values(found, btf), {}.get)[0] == 7
+    assert values(found, b)[0] == 7
 
 
 # ------------------------------------------------------------------ variables and functions
@@ -146,7 +171,10 @@ def resolve(name: str, arguments: int, *, weak: bool) -> Extern:
     else:
         id = b.var(name, b.ptr(number), linkage=EXTERN)
     found = Extern(ExternSpec(name, spec.KSYMS, id, weak=weak, is_function=arguments >= 0))
-    externs.typed([found], read_btf(b.blob()), lambda: KERNEL, lambda: [(7, MODULE)])
+    for _, error in externs.typed(
+        [found], read_btf(b.blob()), lambda: KERNEL, lambda: [(7, MODULE)]
+    ):
+        raise error
     return found
 
 
@@ -179,3 +207,22 @@ def test_what_is_weak_may_be_missing(name: str, arguments: int, says: str) -> No
 def test_a_variable_of_another_type_is_never_right(weak: bool) -> None:
     with pytest.raises(PybpftoolError, match="variable count is of another type"):
         resolve("count", -1, weak=weak)
+
+
+def test_symbols(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Addresses of what has no type: each that is missing is told, but for the weak."""
+    b = BtfBuilder()
+    found = [
+        Extern(ExternSpec(name, spec.KSYMS, b.var(name, 0), weak=weak, is_function=False))
+        for name, weak in (("there", False), ("no", False), ("gone", False), ("weak", True))
+    ]
+    btf, symbols = read_btf(b.blob()), tmp_path / "kallsyms"
+    monkeypatch.setattr(externs, "KALLSYMS", str(symbols))
+    told = [(each.spec.name, error.message) for each, error in externs.addresses(found, btf)]
+    assert told == [
+        (name, f"{symbols}: No such file or directory") for name in ("gone", "no", "there", "weak")
+    ]
+    symbols.write_text("0000000000000010 T there\n0000000000000020 t there [module]\n0\n")
+    told = [(each.spec.name, error.message) for each, error in externs.addresses(found, btf)]
+    assert told == [(name, f"this kernel has no symbol {name}") for name in ("gone", "no")]
+    assert [each.address for each in found] == [16, 0, 0, 0]

@@ -148,3 +148,13 @@ def test_loops_end() -> None:
     step = asm.alu64_imm(code.ADD, 1, 1)
     assert found(asm.mov64_imm(1, 0), step, asm.jump_imm(code.JLT, 1, 9, -2), CALL, EXIT) == "YYYYY"
     assert found(asm.jump(-1), CALL) == "Y-"
+
+
+def test_jumps_and_calls_over_many_instructions() -> None:
+    """Distances of 32 bits: of gotol, and of a call before the kernel has it."""
+    far = 70_000
+    to = Insn(code.JMP | code.CALL, 0, code.PSEUDO_CALL, 0, far + 2)
+    skipped = found(asm.jump_long(far), *[ZERO] * far, EXIT)
+    assert skipped == "Y" + "-" * far + "Y"
+    called = found(to, asm.jump_long(far), *[CALL] * far, EXIT, ZERO, EXIT)
+    assert called == "YY" + "-" * far + "YYY"

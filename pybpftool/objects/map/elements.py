@@ -7,7 +7,6 @@ import sys
 from operator import index
 
 from ...command import NOTHING, PLAIN, Bulk, One
-from ...entries.render import entry_printer
 from ...entries.shape import Shape
 from ...entries.words import is_typed, read_bytes, read_typed
 from ...errors import KernelError, PybpftoolError, during, errno_status
@@ -224,6 +223,7 @@ def pin(options: Options, map: Map, file: str) -> One:
 
 def _entry(map: Map, key: bytes | None, value: bytes) -> Bulk:
     """One entry by itself."""
+    from ...entries.render import entry_printer
     from ...entries.typed import typed_entries
 
     typed = typed_entries(map.info)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ...command import Many, One
-from ...kernel.calls import BPF_F_RDONLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +57,7 @@ def show(options: Options, map: list[Map] | None = None) -> Many | One:
 
     Without MAP every map of the system is listed, in the order of ids.
     """
+    from ...kernel.calls import BPF_F_RDONLY
     from ...kernel.handles import Map
     from ...kernel.holders import holders
 

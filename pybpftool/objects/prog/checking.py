@@ -28,9 +28,9 @@ def check(options: Options, obj: str, btf: str | None = None, features: str | No
     The exit status is 0 where every program would load, 1 where one would not, and 2 where
     one may not; programs in sections with a leading "?" do not count.
     """
-    from ...loader.check import Facts, KernelOfFile
+    from ...loader.check import Facts
     from ...loader.check import check as check_object
-    from ...loader.load import Kernel
+    from ...loader.kernels import Kernel, KernelOfFile
     from ...sources import btf_of_file
     from .known import Running, saved
 

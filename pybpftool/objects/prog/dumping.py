@@ -340,7 +340,7 @@ def _dot(code: _Code, *, linum: bool, opcodes: bool) -> Iterator[str]:
     from ...insn.graph import functions
 
     return dot(
-        functions(decode(code.image)),
+        functions(decode(code.image), code.protos),
         dict(_named(code)),
         {slot: proto for slot, proto in code.protos.items() if proto},
         code.lines,

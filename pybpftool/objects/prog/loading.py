@@ -283,6 +283,8 @@ def read_replacement(words: Words, call: Call) -> list[tuple[int | str, Map]]:
 
 def read_device(words: Words, call: Call) -> int:
     """Index of the network interface NAME; programs are for one at most."""
+    from ...kernel.netdev import ifindex
+
     keyword = call.keyword
     offloaded = call.bound.get("offload_dev") or call.bound.get("dev")
     if keyword == "dev":
@@ -298,9 +300,4 @@ def read_device(words: Words, call: Call) -> int:
         raise PybpftoolError("xdpmeta_dev and offload_dev are mutually exclusive")
     name = read_word(words, call)
     with during(f"unrecognized netdevice '{name}'"):
-        import socket
-
-        try:
-            return socket.if_nametoindex(name)
-        except OSError as error:
-            raise KernelError(error.errno or 19, name) from error
+        return ifindex(name)
