@@ -277,11 +277,10 @@ class _Check:
             try:
                 why = self.core.relocate(linked.code, slot, relo)
             except PybpftoolError as error:
-                reason = error.message.removeprefix(f"instruction {slot}: ")
-                yield self._at(linked, slot, "core", reason.partition(": ")[0], reason)
+                yield self._at(linked, slot, "core", self.core.spelled(relo), error.message)
                 continue
             if why is not None:
-                poisoned[slot] = self._at(linked, slot, "core", why.partition(": ")[0], why)
+                poisoned[slot] = self._at(linked, slot, "core", self.core.spelled(relo), why)
 
     def _values(self, linked: Linked, poisoned: dict[int, Record]) -> dict[int, Value]:
         """What 64-bit immediates stand for; calls of missing functions become poison."""
