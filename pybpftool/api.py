@@ -317,11 +317,8 @@ class Map(Closing, MutableMapping[Any, Any]):
             return self._value.encoded(value, start)
         if not isinstance(value, (list, tuple)) or len(value) != shape.cpus:
             raise PybpftoolError(f"value: a list of {shape.cpus} is needed, one for each CPU")
-        before = [None] * shape.cpus if start is None else map(bytes, shape.values(start))
-        return b"".join(
-            self._value.encoded(each, old).ljust(shape.step, b"\0")
-            for each, old in zip(value, before, strict=True)
-        )
+        before = shape.each_so_far(start)
+        return shape.pack([self._value.encoded(*each) for each in zip(value, before, strict=True)])
 
     # -------------------------------------------------------------- queues and stacks
 

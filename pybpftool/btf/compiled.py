@@ -3,7 +3,7 @@
 A *hole* is a place in the bytes, with the expression of what is to stand there.  Literals and holes
 become one Python function over ``struct.iter_unpack``, which then serves one value as well as a
 million.  Its source holds nothing but ``ascii()`` of the literals and names made here; whatever
-else it needs is bound to such names.
+else it needs is bound to such names.  Literals that are source themselves stand as they are.
 """
 
 from __future__ import annotations

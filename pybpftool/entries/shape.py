@@ -63,6 +63,10 @@ class Shape:
         starts = (cpu * self.step for cpu in range(self.cpus))
         return [data[at : at + self.value_size] for at in starts]
 
+    def each_so_far(self, data: bytes | None) -> list[bytes | None]:
+        """The value of each CPU before it is changed; None for each where there is no ``data``."""
+        return [None] * self.cpus if data is None else [bytes(each) for each in self.values(data)]
+
     def spread(self, value: bytes) -> bytes:
         """One value as the kernel wants it: copied to every possible CPU of a per-CPU map."""
         return value if not self.cpus else value.ljust(self.step, b"\0") * self.cpus

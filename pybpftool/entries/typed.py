@@ -93,11 +93,10 @@ class Given:
         shape = self._shape
         if not shape.cpus:
             return self._encoder.one(self._value, "value", start)
-        before = shape.values(start) if start is not None else [None] * shape.cpus
         return shape.pack(
             [
-                self._encoder.one(each, path, None if old is None else bytes(old))
-                for (path, each), old in zip(self._each(), before, strict=True)
+                self._encoder.one(each, path, old)
+                for (path, each), old in zip(self._each(), shape.each_so_far(start), strict=True)
             ]
         )
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from ..btf.spec import Btf
     from .externs import Unmet
     from .kernels import Kernel, KernelOfFile
     from .link import Linked
@@ -165,13 +166,17 @@ class _Check:
         btf = self.found.btf
         if btf is None:
             return
-        contents = bytearray(externs.place_values(self.externs, btf))
         here, kernel = self.facts.here, self.kernel
         if here:
             self._are_unmet(externs.addresses(self.externs, btf))
         self._are_unmet(externs.typed(self.externs, btf, lambda: kernel.btf, kernel.modules))
-        known = here and not self._are_unmet(externs.values(self.externs, btf, contents))
-        self.contents[_KCONFIG] = bytes(contents) if known else None
+        self.contents[_KCONFIG] = self._configuration(btf) if here else None
+
+    def _configuration(self, btf: Btf) -> bytes | None:
+        """What the kernel's configuration gives to the program; None where some is missing."""
+        contents = bytearray(externs.place_values(self.externs, btf))
+        unmet = self._are_unmet(externs.values(self.externs, btf, contents))
+        return None if unmet else bytes(contents)
 
     def _are_unmet(self, unmet: Unmet) -> bool:
         """Note what is wrong with each; whether there are any."""
@@ -277,11 +282,10 @@ class _Check:
             try:
                 why = self.core.relocate(linked.code, slot, relo)
             except PybpftoolError as error:
-                reason = error.message.removeprefix(f"instruction {slot}: ")
-                yield self._at(linked, slot, "core", reason.partition(": ")[0], reason)
+                yield self._at(linked, slot, "core", self.core.spelled(relo), error.message)
                 continue
             if why is not None:
-                poisoned[slot] = self._at(linked, slot, "core", why.partition(": ")[0], why)
+                poisoned[slot] = self._at(linked, slot, "core", self.core.spelled(relo), why)
 
     def _values(self, linked: Linked, poisoned: dict[int, Record]) -> dict[int, Value]:
         """What 64-bit immediates stand for; calls of missing functions become poison."""

@@ -59,22 +59,32 @@ class Core:
         self._budget = steps_of_an_object()
 
     def relocate(self, code: bytearray, slot: int, relo: CoreRelo) -> str | None:
-        """Patch the instruction in ``slot`` of ``code``; None, or why there is no answer.
+        """Patch the instruction in ``slot`` of ``code``; None, or of what there is none and why.
 
         In that case the instruction is one that no verifier accepts, should it be reached.
-        BadData for a relocation that makes no sense or has several answers.
+        BadData for a relocation that makes no sense or has several answers; it does not say which.
         """
         if not 0 <= slot < len(code) // 8:
-            raise BadData(f"CO-RE relocation of instruction {slot}, where none is")
+            raise BadData("CO-RE relocation where no instruction is")
         try:
             local, target = self._answer(relo)
             patch(code, slot, relo.kind, local, target, self._local)
         except NoAnswer as error:
             poison(code, slot)
-            return str(error)
-        except BadData as error:
-            raise BadData(f"instruction {slot}: {error}") from error
+            return f"{self.spelled(relo)}: {error}"
         return None
+
+    def spelled(self, relo: CoreRelo) -> str:
+        """What a relocation is about, as C has it; of one that makes no sense its type alone."""
+        try:
+            root = self._local.type(relo.type_id)
+        except BadData:
+            return f"[{relo.type_id}]"
+        try:
+            steps, _ = _parse(self._local, relo)
+        except BadData:
+            steps = []
+        return _spell(root, steps)
 
     def _answer(self, relo: CoreRelo) -> _Answer:
         """What ``_resolve`` says, asked once: code comes back to the same field again and again."""
@@ -114,9 +124,9 @@ class Core:
         if kind in (FIELD_EXISTS, ENUMVAL_EXISTS, *range(ID_TARGET, TYPE_SIZE + 1), TYPE_MATCHES):
             return local, (None, Value(0))
         if not candidates:
-            raise NoAnswer(f"{what}: the kernel has no type {essential(root.name)}")
+            raise NoAnswer(f"the kernel has no type {essential(root.name)}")
         ids = ", ".join(f"[{id}] of {other.label}" for other, id in candidates[:8])
-        raise NoAnswer(f"{what}: not in any type {essential(root.name)} of the kernel ({ids})")
+        raise NoAnswer(f"not in any type {essential(root.name)} of the kernel ({ids})")
 
     # -------------------------------------------------------------- candidates
 

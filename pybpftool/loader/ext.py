@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 
 from ..errors import BadData
+from ..insn.code import SLOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     """(slot, file_name_off, line_off, line_col): offsets in the BTF's strings."""
 
 _MAGIC = 0xEB9F
-_SLOT = 8
 
 
 class CoreRelo:
@@ -108,6 +108,6 @@ def _records(
         if not count or not section or at > end:
             raise BadData(f".BTF.ext: {count} records at byte {begin} do not fit before {end}")
         for byte, *rest in known.iter_unpack(memoryview(data)[begin:at]):
-            if byte % _SLOT:
+            if byte % SLOT:
                 raise BadData(f".BTF.ext: {section} has no instruction at its byte {byte}")
-            yield section, byte // _SLOT, tuple(rest)
+            yield section, byte // SLOT, tuple(rest)

@@ -8,6 +8,7 @@ import pytest
 
 from pybpftool.btf.reader import read_btf
 from pybpftool.btf.spec import Btf
+from pybpftool.errors import PybpftoolError
 from pybpftool.insn import asm, code
 from pybpftool.insn.code import Insn, encode
 from pybpftool.kernel.words import ATTACH_TYPES, HELPERS, MAP_TYPES, PROG_TYPES
@@ -16,6 +17,7 @@ from pybpftool.loader.check import Facts, check
 from pybpftool.loader.ext import CoreRelo, Ext
 from pybpftool.loader.kernels import KernelOfFile
 from pybpftool.loader.kinds import kind_of, target_of
+from pybpftool.loader.load import load
 from pybpftool.loader.spec import ExternSpec, MapSpec, ObjectSpec, ProgramSpec, Reference
 from tests.support.btf_builder import BtfBuilder
 
@@ -216,9 +218,25 @@ def test_fields_that_are_missing() -> None:
     # whether anybody does, only the verifier knows
     asked = [asm.mov64_imm(2, 9), asm.alu64_imm(code.DIV, 2, 3), asm.jump_imm(code.JEQ, 2, 3, 1)]
     assert told(relocated(*asked)) == (None, [("core", "struct s.b", gone, False)])
-    loads, [(kind, _, reason, certain)] = told(relocated(access="0:x"))
-    assert (loads, kind, certain) == (False, "core", True)
-    assert "is no CO-RE access" in reason
+
+
+@pytest.mark.parametrize(
+    ("access", "type_id", "name", "reason"),
+    [
+        ("0:x", 2, "struct s", "'0:x' is no CO-RE access"),
+        ("0:7", 2, "struct s", "CO-RE access '0:7' leads nowhere in type [2]"),
+        ("0:0", 99, "[99]", "BTF 'object': there is no type [99], only 6"),
+    ],
+)
+def test_relocations_that_make_no_sense(access: str, type_id: int, name: str, reason: str) -> None:
+    """To load such an object fails with the same reason."""
+    found = relocated(access=access)
+    assert found.ext is not None
+    found.ext.core_relos["xdp"][0].type_id = type_id
+    assert told(found) == (False, [("core", name, reason, True)])
+    with pytest.raises(PybpftoolError) as caught:
+        load(found)
+    assert caught.value.message == f"program 'one', instruction 0: {reason}"
 
 
 def test_the_source_line_is_told() -> None:
