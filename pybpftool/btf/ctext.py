@@ -7,6 +7,8 @@ a name) is written anew.  Source: spec 4.4 and 4.6.
 
 from __future__ import annotations
 
+from itertools import repeat
+
 from ..errors import BadData
 from . import types
 from .order import ALIASES, Definitions, sorted_ids
@@ -14,7 +16,7 @@ from .spec import MAX_DEPTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .spec import Btf
 
@@ -30,7 +32,6 @@ _KEYWORDS = {
     types.ENUM: "enum",
     types.ENUM64: "enum",
 }
-_NO_BITS: list[int] = []
 _GNUC_VA_LIST = "__gnuc_va_list"
 _PADS = (("long", 0), ("int", 32), ("short", 16), ("char", 8))
 """The types padding is written as, and their bits; a long has those of a pointer."""
@@ -50,15 +51,15 @@ class CText:
     """
 
     __slots__ = (
-        "_aligns",
         "_btf",
         "_identifiers",
+        "_layouts",
         "_lines",
+        "_members",
         "_names",
         "_pads",
         "_pairs",
         "_pointer_size",
-        "_sizes",
         "_tags",
     )
 
@@ -68,8 +69,8 @@ class CText:
         self._tags: dict[str, int] = {}
         self._identifiers: dict[str, int] = {}
         self._pairs: dict[int, tuple[str, str]] = {}
-        self._sizes: dict[int, int] = {}
-        self._aligns: dict[int, int] = {}
+        self._layouts: dict[int, tuple[int, int]] = {}
+        self._members: dict[int, tuple[str, str, int, int]] = {}  # a pair and a layout
         self._lines = _LINES + _LINES_PER_WORD * len(btf.words)
         self._pointer_size = btf.pointer_size
         self._pads = [(word, bits or 8 * self._pointer_size) for word, bits in _PADS]
@@ -100,10 +101,10 @@ class CText:
         ``level``: tabs before the members of a struct that is defined in place.
         ``depth``: functions and structs this stands in.
         """
-        pair = self._pairs.get(id) if name else None
-        if pair is None:
+        pair = self._pairs.get(id)
+        if pair is None or not (name or pair[1] == ""):
             pair = self._declarator(id, bool(name), level, depth)
-        return f"{pair[0]}{name}{pair[1]}"
+        return f"{pair[0]}{name}{pair[1]}" if name or pair[1] else pair[0].removesuffix(" ")
 
     def _declarator(self, id: int, named: bool, level: int, depth: int) -> tuple[str, str]:
         """What stands before and after a name of this type.
@@ -152,8 +153,9 @@ class CText:
                 lasting &= lasts
             else:
                 right += closing
-        pair = f"{left} " if named and not glued else left, right
-        if lasting and named:
+        # with nothing behind the name, the declaration without one is the same but for the blank
+        pair = left if glued or (right and not named) else f"{left} ", right
+        if lasting and (named or not right):
             self._pairs[id] = pair
         return pair
 
@@ -281,66 +283,70 @@ class CText:
         name = self.name(id)
         head = f"{self._keyword(id)} {name}{' ' if name else ''}{{"
         names, ids, starts = btf.items(id)
-        total = 8 * btf.size(id)
-        if not ids and not total:
+        size = btf.size(id)
+        if not ids and not size:
             return head + "}"
-        bits = _NO_BITS
+        widths: Iterable[int] = repeat(0)
         if btf.flag(id):
-            bits = [start >> 24 for start in starts]
+            widths = [start >> 24 for start in starts]
             starts = [start & 0xFFFFFF for start in starts]
-            if not any(bits):
-                bits = _NO_BITS
         self._line(id, len(ids))
         indent = "\n" + "\t" * (level + 1)
         texts = [head]
-        struct = btf.kinds[id] == types.STRUCT
-        known = self._aligns
-        aligns = [known[each] if each in known else self._align_of(each) for each in ids]
-        packed = _packed(aligns, starts, bits, btf.size(id)) if struct else False
-        pairs, sizes, text = self._pairs, self._sizes, btf.text
+        gaps = []  # what is needed to fill them is known when all members were seen
+        known, text = self._members.get, btf.text
         reach = 0  # the bit behind the last member
-        in_bits = False
-        for number, (offset, each, start) in enumerate(zip(names, ids, starts, strict=True)):
-            wide = bits[number] if bits else 0
-            if reach < start:
-                align = 1 if packed else aligns[number]
-                texts += self._padding(id, indent, reach, start, align, in_bits and wide > 0)
-            member = text[offset]
-            pair = pairs.get(each) if member else None
-            if pair is not None:
-                declared = f"{indent}{pair[0]}{member}{pair[1]}"
+        most = 8
+        loose = in_bits = False
+        for offset, each, start, width in zip(names, ids, starts, widths):  # noqa: B905 - repeat has no end
+            name = text[offset]
+            member = known(each)
+            if member and name:
+                left, right, bits, align = member
+                declared = f"{indent}{left}{name}{right}"
             else:
-                declared = indent + self.declare(each, member, level + 1, depth)
-            if wide:
-                texts.append(f"{declared}: {wide};")
-                reach = start + wide
+                declared = indent + self.declare(each, name, level + 1, depth)
+                bits, align = self._layout(each)
+                if each in self._pairs:
+                    self._members[each] = (*self._pairs[each], bits, align)
+            if align > most:
+                most = align
+            if reach < start:
+                gaps.append((len(texts), reach, start, align, in_bits and width > 0))
+            if width:
+                texts.append(f"{declared}: {width};")
+                reach = start + width
                 in_bits = True
             else:
+                if start % align:
+                    loose = True
                 texts.append(declared + ";")
-                reach = start + 8 * (sizes[each] if each in sizes else self._size(each))
+                reach = start + bits
                 in_bits = False
-        if struct and reach < total:
-            align = 1 if packed else self._align_of(id)
-            texts += self._padding(id, indent, reach, total, align, False)
-        texts.append(f"{indent[:-1]}}}")
-        if packed:
-            texts.append(" __attribute__((packed))")
+        if 8 * size % most:
+            loose = True
+        self._layouts[id] = 8 * size, 8 if loose else most
+        packed = False
+        if btf.kinds[id] == types.STRUCT:
+            packed = loose
+            if reach < 8 * size:
+                gaps.append((len(texts), reach, 8 * size, 8 if loose else most, False))
+        for at, start, end, align, between in reversed(gaps):
+            texts[at:at] = self._padding(id, indent, start, end, 8 if packed else align, between)
+        texts.append(f"{indent[:-1]}}} __attribute__((packed))" if packed else f"{indent[:-1]}}}")
         return "".join(texts)
 
-    def _align_of(self, id: int) -> int:
-        align = self._aligns[id] = self._btf.align_of(id)
-        return align
-
-    def _size(self, id: int) -> int:
-        """Bytes of a type, none for one that has no size."""
-        size = self._sizes.get(id)
-        if size is None:
+    def _layout(self, id: int) -> tuple[int, int]:
+        """Bits of a type, none for one that has no size, and those it is aligned to."""
+        found = self._layouts.get(id)
+        if found is None:
+            btf = self._btf
             try:
-                size = self._btf.size_of(id)
+                size = btf.size_of(id)
             except BadData:
                 size = 0
-            self._sizes[id] = size
-        return size
+            found = self._layouts[id] = 8 * size, 8 * btf.align_of(id)
+        return found
 
     # -------------------------------------------------------------- padding
 
@@ -349,7 +355,7 @@ class CText:
     ) -> list[str]:
         """What fills the bits from ``start`` to ``end``, so that a compiler leaves the same gap.
 
-        ``align``: bytes that what follows is aligned to by itself.  ``in_bits``: it stands between
+        ``align``: bits that what follows is aligned to by itself.  ``in_bits``: it stands between
         two bit-fields.
         """
         texts = []
@@ -362,7 +368,7 @@ class CText:
         if edge > start:
             # ``long: 0`` only where the compiler would not go to that edge by itself
             needed = (
-                _rounded(start, 8 * align) != edge if edge == end else end - edge <= edge - start
+                _rounded(start, align) != edge if edge == end else end - edge <= edge - start
             )
             if in_bits or needed:
                 texts.append(f"{indent}{word}: {edge - start if in_bits else 0};")
@@ -378,16 +384,6 @@ class CText:
         self._lines -= count
         if self._lines < 0:
             raise self._btf.bad(id, "would make the header absurdly long")
-
-
-def _packed(aligns: Sequence[int], starts: Sequence[int], bits: Sequence[int], size: int) -> bool:
-    """Whether the members of a struct lie closer than their types would by themselves."""
-    if size % max(aligns, default=1):
-        return True
-    loose = (start % (8 * align) for align, start in zip(aligns, starts, strict=True))
-    if bits:
-        return any(rest and not wide for rest, wide in zip(loose, bits, strict=True))
-    return any(loose)
 
 
 def _counted(spelled: dict[str, int], name: str) -> str:
@@ -421,9 +417,8 @@ def header(
     order = roots
     if order is None:
         order = range(1, btf.type_count) if unsorted else sorted_ids(btf)
-    for root in order:
-        for id, whole in definitions.of(root):
-            yield text.top(id, whole) + ";\n\n"
+    for id, whole in definitions.of(order):
+        yield text.top(id, whole) + ";\n\n"
     if roots is None:
         yield from _kfuncs(btf, text)
     yield _TAIL

@@ -11,20 +11,21 @@ from . import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from .spec import Btf
 
-_QUALIFIERS = types.MODIFIERS
-_SEEN_THROUGH = _QUALIFIERS | {types.PTR, types.ARRAY}
+_SEEN_THROUGH = types.MODIFIERS | {types.PTR, types.ARRAY}
 """Kinds that are written as part of a declaration: only what they end in is declared before."""
 _FOLLOWED = _SEEN_THROUGH | {types.TYPEDEF, types.DECL_TAG}
 """Kinds that are sorted by what they refer to."""
 _AGGREGATES = frozenset((types.STRUCT, types.UNION))
 _ENUMS = frozenset((types.ENUM, types.ENUM64))
-_HOLDERS = _AGGREGATES | {types.ARRAY, types.FUNC_PROTO}
 _NUMBERS = frozenset((types.INT, types.FLOAT))
 _STANDING = _NUMBERS | _ENUMS
 _NEVER = frozenset((types.VOID, types.FUNC, types.VAR, types.DATASEC, types.DECL_TAG))
 """Kinds for which there is nothing to declare."""
+_REFERRING = types.REFERENCES - {types.FUNC}  # a function refers to its prototype, and nothing else
 
 _DEEPEST = 200
 """Types one inside the other, or one behind the other, that are followed: no honest BTF has half
@@ -40,7 +41,7 @@ _RANKS = {
     types.FUNC_PROTO: 4,
 }
 """The place of the kinds in a header: constants, numbers, structs, functions, and ..."""
-_LAST = 10
+_LAST = 5
 """... what has no name, or is no type of its own."""
 
 TYPEDEFS_OF_COMPILERS = ("__builtin_va_list",)
@@ -57,43 +58,35 @@ ALIASES = {
 class Definitions:
     """The definitions and forward declarations for the types asked for, each of them once."""
 
-    __slots__ = (
-        "_btf",
-        "_emitted",
-        "_forwarded",
-        "_kinds",
-        "_looks",
-        "_ordered",
-        "_out",
-        "_queue",
-        "_referenced",
-    )
+    __slots__ = ("_btf", "_declared", "_kinds", "_looks", "_ordered", "_out", "_queue", "_referenced")
 
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
         self._kinds = btf.kinds
         count = btf.type_count
         self._ordered = bytearray(count)  # 0, _UNDER_WAY or _DONE
-        self._emitted = bytearray(count)
-        self._forwarded: set[int] = set()
+        self._declared = bytearray(count)  # the same; _DONE: who names it needs no more than is there
         self._queue: list[int] = []
         self._out: list[tuple[int, bool]] = []
         self._referenced: set[int] | None = None
-        self._looks = _LOOKS * (count + 64)
+        self._looks = _LOOKS * (count + 64) + len(btf.words)
 
-    def of(self, id: int) -> list[tuple[int, bool]]:
-        """What must be written for a type that was not written yet, as (type id, whole).
+    def of(self, ids: Iterable[int]) -> Iterator[tuple[int, bool]]:
+        """What must be written for these types that was not written yet, as (type id, whole).
 
-        ``whole``: its definition, else ``struct NAME;``.  The type itself may be none of them: it
+        ``whole``: its definition, else ``struct NAME;``.  A type itself may be none of them: it
         has no name, or there is nothing to declare.  BadData for types that hold themselves.
         """
-        if self._ordered[id] == _DONE or self._kinds[id] in _NEVER:
-            return []
-        self._queue, self._out = [], []
-        self._order(id, False, 0)
-        for queued in self._queue:
-            self._emit(queued, 0, 0)
-        return self._out
+        ordered, kinds = self._ordered, self._kinds
+        for id in ids:
+            if ordered[id] == _DONE or kinds[id] in _NEVER:
+                continue
+            self._order(id, False, 0)
+            for queued in self._queue:
+                self._define(queued)
+            self._queue.clear()
+            yield from self._out
+            self._out.clear()
 
     # -------------------------------------------------------------- what comes first
 
@@ -102,46 +95,47 @@ class Definitions:
 
         ``pointed``: it is only pointed to.  True when whoever needs it needs it whole.
         """
-        state = self._ordered[id]
-        if state == _DONE:
-            return True
-        btf, kind = self._btf, self._kinds[id]
-        if state:
-            if pointed and kind in _AGGREGATES and btf.named(id):
-                return False
-            raise btf.bad(id, "holds itself")
-        self._look(id, depth)
-        depth += 1
-        ordered = self._ordered
+        ordered, btf, kind = self._ordered, self._btf, self._kinds[id]
         if kind == types.FUNC_PROTO:
+            parts = btf.parts(id)
+            self._look(id, depth, len(parts))
             whole = False
-            for part in btf.parts(id):
-                if ordered[part] == _DONE or self._order(part, pointed, depth):
+            for part in parts:
+                if ordered[part] == _DONE or self._order(part, pointed, depth + 1):
                     whole = True
             return whole
-        if kind in _QUALIFIERS:
-            return self._order(btf.size(id), pointed, depth)
-        if kind == types.PTR:
-            target = btf.size(id)
-            whole = ordered[target] == _DONE or self._order(target, True, depth)
-        elif kind in _AGGREGATES:
+        if ordered[id] == _DONE:
+            return True
+        if kind in _AGGREGATES:
             if pointed and btf.named(id):
                 return False
+            if ordered[id]:
+                raise btf.bad(id, "holds itself")
+            self._look(id, depth)
             ordered[id] = _UNDER_WAY
             for member in btf.parts(id):
                 if ordered[member] != _DONE:
-                    self._order(member, False, depth)
+                    self._order(member, False, depth + 1)
             if btf.named(id):
                 self._queue.append(id)
             whole = True
+        elif kind == types.PTR:
+            self._look(id, depth)
+            target = btf.size(id)
+            whole = ordered[target] == _DONE or self._order(target, True, depth + 1)
+        elif kind in types.MODIFIERS:
+            self._look(id, depth)
+            return self._order(btf.size(id), pointed, depth + 1)
+        elif kind == types.ARRAY:
+            self._look(id, depth)
+            return self._order(btf.parts(id)[0], False, depth + 1)
         elif kind == types.TYPEDEF:
-            whole = self._order(btf.size(id), pointed, depth)
+            self._look(id, depth)
+            whole = self._order(btf.size(id), pointed, depth + 1)
             if pointed and not whole:
                 return False
             self._queue.append(id)
             whole = True
-        elif kind == types.ARRAY:
-            return self._order(btf.parts(id)[0], False, depth)
         elif kind in _ENUMS or kind == types.FWD:
             if btf.named(id) or not self._is_referenced(id):
                 self._queue.append(id)
@@ -154,85 +148,90 @@ class Definitions:
     def _is_referenced(self, id: int) -> bool:
         if self._referenced is None:
             btf = self._btf
+            words = btf.words
             found = self._referenced = set()
-            for each, kind in enumerate(btf.kinds_of_all()):
-                if kind in types.REFERENCES:
-                    found.add(btf.size(each))
-                elif kind in _HOLDERS:
+            for kind, at, end in zip(
+                btf.kinds_of_all(), btf.at, [*btf.at[1:], len(words)], strict=True
+            ):
+                if kind in _REFERRING:
+                    found.add(words[at + 2])
+                elif kind == types.FUNC_PROTO:
                     # what a function returns is no reference to bpftool, so it is none here
-                    found.update(btf.parts(each)[kind == types.FUNC_PROTO :])
+                    found.update(words[at + 4 : end : 2])
+                elif kind in _AGGREGATES:
+                    found.update(words[at + 4 : end : 3])
+                elif kind == types.ARRAY:
+                    found.add(words[at + 3])
         return id in self._referenced
 
     # -------------------------------------------------------------- what is written
 
-    def _emit(self, id: int, holder: int, depth: int) -> None:
-        """Write a type of the queue, or what must be declared for one that ``holder`` names."""
-        btf, kinds = self._btf, self._kinds
-        kind = kinds[id]
+    def _define(self, id: int) -> None:
+        """Write a type of the queue behind what must be declared for it."""
+        declared = self._declared
+        if self._kinds[id] in _AGGREGATES:
+            declared[id] = declared[id] or _UNDER_WAY
+            for member in self._btf.parts(id):
+                if declared[member] != _DONE:
+                    self._declare(member, id, 0)
+        elif declared[id] == _DONE:
+            return
+        elif self._kinds[id] == types.TYPEDEF:
+            self._declare(id, 0, 0)
+            return
+        declared[id] = _DONE
+        self._out.append((id, True))
+
+    def _declare(self, id: int, holder: int, depth: int) -> None:
+        """Write what must be declared for a type that ``holder`` names."""
+        btf, declared = self._btf, self._declared
+        end, kind = id, self._kinds[id]
         while kind in _SEEN_THROUGH:
-            self._look(id, depth)
-            id = btf.size(id) if kind != types.ARRAY else btf.parts(id)[0]
-            kind = kinds[id]
-        state = self._emitted[id]
-        if state == _DONE or kind in _NEVER:
-            return
-        if state:
-            self._emit_in_circle(id, kind, holder)
-            return
-        self._look(id, depth)
-        depth += 1
-        if kind in _AGGREGATES:
-            self._emitted[id] = _UNDER_WAY
-            named = btf.named(id)
-            if not holder or not named:
-                emitted = self._emitted
-                for member in btf.parts(id):
-                    if emitted[member] != _DONE:
-                        self._emit(member, id if named else holder, depth)
-            elif id not in self._forwarded and id != holder:
-                self._forward(id)
-            self._emitted[id] = 0
-            if holder:
-                return
-            self._out.append((id, True))
-        elif kind == types.TYPEDEF:
-            self._emitted[id] = _UNDER_WAY
-            self._emit(btf.size(id), id, depth)
-            if id not in self._forwarded:
-                self._typedef(id)
-        elif kind == types.FUNC_PROTO:
-            for part in btf.parts(id):
-                self._emit(part, holder, depth)
-            return
-        elif (
-            kind == types.FWD
-            or (kind in _ENUMS and not holder)
-            or (kind == types.INT and btf.name_of(id) in ALIASES)
-        ):
-            self._out.append((id, True))
-        self._emitted[id] = _DONE
+            self._look(end, depth)
+            end = btf.size(end) if kind != types.ARRAY else btf.parts(end)[0]
+            kind = self._kinds[end]
+        state = declared[end]
+        if state != _DONE:
+            if kind in _AGGREGATES:
+                if btf.named(end):
+                    if end == holder:
+                        return
+                    self._out.append((end, False))
+                    declared[end] = _DONE
+                elif not state:
+                    self._look(end, depth)
+                    declared[end] = _UNDER_WAY
+                    self._declare_parts(end, holder, depth + 1)
+                    declared[end] = 0
+            elif kind == types.FUNC_PROTO:
+                self._look(end, depth)
+                self._declare_parts(end, holder, depth + 1)
+            elif kind == types.TYPEDEF:
+                self._look(end, depth)
+                if not state:
+                    declared[end] = _UNDER_WAY
+                    self._declare(btf.size(end), end, depth + 1)
+                if declared[end] != _DONE:  # else it was written in a circle
+                    declared[end] = _DONE
+                    if btf.name_of(end) not in TYPEDEFS_OF_COMPILERS:
+                        self._out.append((end, True))
+            else:
+                declared[end] = _DONE
+                if kind == types.FWD or (kind == types.INT and btf.name_of(end) in ALIASES):
+                    self._out.append((end, True))
+        if declared[end] == _DONE:
+            declared[id] = _DONE
 
-    def _emit_in_circle(self, id: int, kind: int, holder: int) -> None:
-        """Declare a type that is just being written, for one that only points to it."""
-        if id in self._forwarded:
-            return
-        if kind == types.TYPEDEF:
-            self._typedef(id)
-            self._forwarded.add(id)
-        elif id != holder and self._btf.named(id):
-            self._forward(id)
+    def _declare_parts(self, id: int, holder: int, depth: int) -> None:
+        """Write what must be declared for a nameless type that is written in place."""
+        declared = self._declared
+        for part in self._btf.parts(id):
+            if declared[part] != _DONE:
+                self._declare(part, holder, depth)
 
-    def _forward(self, id: int) -> None:
-        self._forwarded.add(id)
-        self._out.append((id, False))
-
-    def _typedef(self, id: int) -> None:
-        if self._btf.name_of(id) not in TYPEDEFS_OF_COMPILERS:
-            self._out.append((id, True))
-
-    def _look(self, id: int, depth: int) -> None:
+    def _look(self, id: int, depth: int, count: int = 1) -> None:
         """Give up on types that are nested too deeply, or looked at too often."""
-        self._looks -= 1
+        self._looks -= count
         if depth > _DEEPEST or self._looks < 0:
             raise self._btf.bad(id, "is nested too deeply, or in itself")
 
@@ -247,34 +246,34 @@ def sorted_ids(btf: Btf) -> list[int]:
     pointer to a struct, and whatever else has nothing to it but types that stand in the list
     themselves, is left out.
     """
-    found: dict[tuple[int, str, str], list[int]] = {}
-    words, text, kinds = btf.words, btf.text, btf.kinds_of_all()
-    nameless = (_LAST, "", "")
-    for id, at in enumerate(btf.at):
-        kind = kinds[id]
+    found: dict[str, list[int]] = {}
+    nameless = found[_key(_LAST)] = []
+    words, at, text, kinds = btf.words, btf.at, btf.text, btf.kinds_of_all()
+    for id, kind in enumerate(kinds):
         if kind in _NEVER:
             continue
-        offset = words[at]
+        offset = words[at[id]]
         name = text[offset] if offset else ""
         if kind in _FOLLOWED:
-            end = words[at + 2] if kind != types.ARRAY else words[at + 3]
+            end = words[at[id] + (2 if kind != types.ARRAY else 3)]
             ending = kinds[end]
             if ending in _FOLLOWED:
                 end = _end(btf, end)
                 ending = kinds[end]
             if name:
-                key = _RANKS.get(ending, _LAST), btf.name_of(end), name
-            elif ending in _STANDING or (ending in _AGGREGATES and btf.named(end)):
+                key = _key(_RANKS.get(ending, _LAST), btf.name_of(end), name)
+            elif ending in _STANDING or (ending in _AGGREGATES and words[at[end]]):
                 continue
             else:
-                key = _LAST, btf.name_of(end), ""
+                key = _key(_LAST, btf.name_of(end))
         elif name or kind in _NUMBERS:
-            key = _RANKS.get(kind, _LAST), name, name
+            key = _key(_RANKS.get(kind, _LAST), name, name)
         elif kind in _ENUMS:
             enumerators = btf.items(id)[0]
-            key = 0, text[enumerators[0]] if enumerators else "", ""
+            key = _key(0, text[enumerators[0]] if enumerators else "")
         else:
-            key = nameless
+            nameless.append(id)
+            continue
         found.setdefault(key, []).append(id)
     hashes = _Hashes(btf)
     ids: list[int] = []
@@ -282,6 +281,12 @@ def sorted_ids(btf: Btf) -> list[int]:
         alike = found[key]
         ids += sorted(alike, key=hashes.whole) if len(alike) > 1 else alike
     return ids
+
+
+def _key(rank: int, end: str = "", name: str = "") -> str:
+    """What types are sorted by, as one text, which is compared faster than a tuple of three: no
+    name has a NUL."""
+    return f"{rank}{end}\0{name}"
 
 
 def _end(btf: Btf, id: int) -> int:
@@ -298,16 +303,17 @@ def _end(btf: Btf, id: int) -> int:
 class _Hashes:
     """A number for each type that differs where two of one name do, whatever their ids."""
 
-    __slots__ = ("_btf", "_heads", "_texts")
+    __slots__ = ("_btf", "_heads", "_kinds", "_texts")
 
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
+        self._kinds = btf.kinds
         self._heads: dict[int, int] = {}
         self._texts: dict[int, int] = {}
 
     def whole(self, id: int) -> int:
         """That of a type with its members, if it has some."""
-        if self._btf.kinds[id] == types.FUNC_PROTO and not self._btf.named(id):
+        if self._kinds[id] == types.FUNC_PROTO and not self._btf.named(id):
             return 0  # nothing of them is hashed, and there are very many
         return self._of(id, whole=True)
 
@@ -319,9 +325,9 @@ class _Hashes:
         return found
 
     def _of(self, id: int, *, whole: bool) -> int:
-        btf = self._btf
+        btf, kinds = self._btf, self._kinds
         before = []
-        kind = btf.kinds[id]
+        kind = kinds[id]
         for _ in range(_DEEPEST):
             found = self._named(0, btf.named(id))
             if kind == types.ARRAY:
@@ -330,7 +336,7 @@ class _Hashes:
                 break
             before.append(found)
             id = btf.parts(id)[0]
-            kind = btf.kinds[id]
+            kind = kinds[id]
         else:
             raise btf.bad(id, "refers to itself, or to too many types in a row")
         if kind in _ENUMS:
