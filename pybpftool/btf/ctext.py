@@ -59,7 +59,7 @@ class CText:
         "_names",
         "_pads",
         "_pairs",
-        "_pointer_size",
+        "_pointer",
         "_tags",
     )
 
@@ -72,8 +72,8 @@ class CText:
         self._layouts: dict[int, tuple[int, int]] = {}
         self._members: dict[int, tuple[str, str, int, int]] = {}  # a pair and a layout
         self._lines = _LINES + _LINES_PER_WORD * len(btf.words)
-        self._pointer_size = btf.pointer_size
-        self._pads = [(word, bits or 8 * self._pointer_size) for word, bits in _PADS]
+        self._pointer = 8 * btf.pointer_size, 8 * btf.pointer_size
+        self._pads = [(word, bits or self._pointer[0]) for word, bits in _PADS]
 
     def top(self, id: int, whole: bool) -> str:
         """A declaration that stands by itself, without its semicolon.
@@ -115,6 +115,16 @@ class CText:
         kinds = btf.kinds
         if depth > MAX_DEPTH:
             raise btf.bad(id, "is nested too deeply, or in itself")
+        if kinds[id] == types.PTR:
+            target = btf.size(id)
+            inner = self._pairs.get(target)
+            if inner is None and kinds[target] not in _REFERRING:
+                inner = self._declarator(target, True, level, depth)
+            if inner and not inner[1]:  # and this is nearly always so
+                pair = f"{inner[0]}*", ""
+                if target in self._pairs:
+                    self._pairs[id] = pair
+                return pair
         chain = self._chain(id)
         left, lasting = self._base(chain, level, depth)
         glued = False  # a star or a bracket stands last, so that a name needs no blank
@@ -255,26 +265,32 @@ class CText:
         names, values, *high = btf.items(id)
         if not names:
             return text
-        wide = btf.kinds[id] == types.ENUM64
+        wide = bool(high)
+        needs_words = wide and any(high[0])
         if wide:
             values = [top << 32 | low for low, top in zip(values, high[0], strict=True)]
         ending = "ULL" if wide else ""
-        needs_words = any(value >> 32 for value in values)
         if btf.flag(id):
             values = [types.signed(value, 64 if wide else 32) for value in values]
             ending = "LL" if wide else ""
         indent = "\n" + "\t" * (level + 1)
         self._line(id, len(names))
-        text += " {" + "".join(
-            f"{indent}{_counted(self._identifiers, btf.text[name])} = {value}{ending},"
-            for name, value in zip(names, values, strict=True)
-        )
-        text += f"{indent[:-1]}}}"
+        spelled, strings = self._identifiers, btf.text
+        texts = [text, " {"]
+        for offset, value in zip(names, values, strict=True):
+            name = strings[offset]
+            if name in spelled:
+                name = _counted(spelled, name)
+            else:
+                spelled[name] = 1
+            texts.append(f"{indent}{name} = {value}{ending},")
+        texts.append(f"{indent[:-1]}}}")
+        text = "".join(texts)
         size = btf.size(id)
         if size == 1:
             return text + " __attribute__((mode(byte)))"
         # one with a value that needs 64 bits has them by itself
-        if size == 8 and self._pointer_size == 8 and not needs_words:
+        if size == 8 and self._pointer[0] == 64 and not needs_words:
             return text + " __attribute__((mode(word)))"
         return text
 
@@ -294,21 +310,20 @@ class CText:
         indent = "\n" + "\t" * (level + 1)
         texts = [head]
         gaps = []  # what is needed to fill them is known when all members were seen
-        known, text = self._members.get, btf.text
+        members, text = self._members, btf.text
         reach = 0  # the bit behind the last member
         most = 8
         loose = in_bits = False
         for offset, each, start, width in zip(names, ids, starts, widths):  # noqa: B905 - repeat has no end
             name = text[offset]
-            member = known(each)
-            if member and name:
-                left, right, bits, align = member
+            if name and each in members:
+                left, right, bits, align = members[each]
                 declared = f"{indent}{left}{name}{right}"
             else:
                 declared = indent + self.declare(each, name, level + 1, depth)
                 bits, align = self._layout(each)
                 if each in self._pairs:
-                    self._members[each] = (*self._pairs[each], bits, align)
+                    members[each] = (*self._pairs[each], bits, align)
             if align > most:
                 most = align
             if reach < start:
@@ -338,9 +353,11 @@ class CText:
 
     def _layout(self, id: int) -> tuple[int, int]:
         """Bits of a type, none for one that has no size, and those it is aligned to."""
+        btf = self._btf
+        if btf.kinds[id] == types.PTR:
+            return self._pointer
         found = self._layouts.get(id)
         if found is None:
-            btf = self._btf
             try:
                 size = btf.size_of(id)
             except BadData:

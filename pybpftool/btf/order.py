@@ -97,10 +97,11 @@ class Definitions:
         """
         ordered, btf, kind = self._ordered, self._btf, self._kinds[id]
         if kind == types.FUNC_PROTO:
-            parts = btf.parts(id)
-            self._look(id, depth, len(parts))
+            at = btf.at[id]
+            end = at + 3 + 2 * (btf.words[at + 1] & 0xFFFFFF)
+            self._look(id, depth, end - at)
             whole = False
-            for part in parts:
+            for part in btf.words[at + 2 : end : 2].tolist():
                 if ordered[part] == _DONE or self._order(part, pointed, depth + 1):
                     whole = True
             return whole
@@ -247,7 +248,7 @@ def sorted_ids(btf: Btf) -> list[int]:
     themselves, is left out.
     """
     found: dict[str, list[int]] = {}
-    nameless = found[_key(_LAST)] = []
+    protos: list[int] = []
     words, at, text, kinds = btf.words, btf.at, btf.text, btf.kinds_of_all()
     for id, kind in enumerate(kinds):
         if kind in _NEVER:
@@ -268,18 +269,23 @@ def sorted_ids(btf: Btf) -> list[int]:
                 key = _key(_LAST, btf.name_of(end))
         elif name or kind in _NUMBERS:
             key = _key(_RANKS.get(kind, _LAST), name, name)
+        elif kind == types.FUNC_PROTO:
+            protos.append(id)
+            continue
         elif kind in _ENUMS:
             enumerators = btf.items(id)[0]
             key = _key(0, text[enumerators[0]] if enumerators else "")
         else:
-            nameless.append(id)
-            continue
+            key = _key(_LAST)
         found.setdefault(key, []).append(id)
     hashes = _Hashes(btf)
+    # nothing of a prototype is hashed, and there are very many
+    hashes.update(dict.fromkeys(protos, 0))
+    found.setdefault(_key(_LAST), []).extend(protos)
     ids: list[int] = []
     for key in sorted(found):
         alike = found[key]
-        ids += sorted(alike, key=hashes.whole) if len(alike) > 1 else alike
+        ids += sorted(sorted(alike), key=hashes.__getitem__) if len(alike) > 1 else alike
     return ids
 
 
@@ -300,71 +306,66 @@ def _end(btf: Btf, id: int) -> int:
     raise btf.bad(id, "refers to itself, or to too many types in a row")
 
 
-class _Hashes:
+class _Hashes(dict[int, int]):
     """A number for each type that differs where two of one name do, whatever their ids."""
 
-    __slots__ = ("_btf", "_heads", "_kinds", "_texts")
-
     def __init__(self, btf: Btf) -> None:
+        super().__init__()
         self._btf = btf
-        self._kinds = btf.kinds
         self._heads: dict[int, int] = {}
-        self._texts: dict[int, int] = {}
+        self._names = _NameHashes(btf)
 
-    def whole(self, id: int) -> int:
-        """That of a type with its members, if it has some."""
-        if self._kinds[id] == types.FUNC_PROTO and not self._btf.named(id):
-            return 0  # nothing of them is hashed, and there are very many
+    def __missing__(self, id: int) -> int:
         return self._of(id, whole=True)
 
     def _head(self, id: int) -> int:
         """That of a type without its members."""
-        found = self._heads.get(id)
-        if found is None:
-            found = self._heads[id] = self._of(id, whole=False)
+        found = self._heads[id] = self._of(id, whole=False)
         return found
 
     def _of(self, id: int, *, whole: bool) -> int:
-        btf, kinds = self._btf, self._kinds
+        btf, kinds, names = self._btf, self._btf.kinds, self._names
         before = []
         kind = kinds[id]
-        for _ in range(_DEEPEST):
-            found = self._named(0, btf.named(id))
+        while kind in _FOLLOWED:
+            found = names[btf.named(id)]
             if kind == types.ARRAY:
-                found = _mixed(found, btf.items(id)[2][0])
-            elif kind not in _FOLLOWED:
-                break
+                found = found * 31 + btf.items(id)[2][0]
             before.append(found)
+            if len(before) == _DEEPEST:
+                raise btf.bad(id, "refers to itself, or to too many types in a row")
             id = btf.parts(id)[0]
             kind = kinds[id]
-        else:
-            raise btf.bad(id, "refers to itself, or to too many types in a row")
+        found = names[btf.named(id)]
         if kind in _ENUMS:
             for name in btf.items(id)[0]:
-                found = self._named(found, name)
+                if name:
+                    found = found * 31 + names[name] & _MASK
         elif whole and kind in _AGGREGATES:
-            names, members, _ = btf.items(id)
-            for name, member in zip(names, members, strict=True):
-                found = _mixed(self._named(found, name), self._head(member))
+            heads = self._heads
+            for name, member, _ in zip(*btf.items(id), strict=True):
+                if name:
+                    found = found * 31 + names[name]
+                head = heads[member] if member in heads else self._head(member)
+                found = found * 31 + head & _MASK
         for each in reversed(before):
-            found = _mixed(each, found)
+            found = each * 31 + found & _MASK
         return found
 
-    def _named(self, before: int, offset: int) -> int:
-        """A hash with the name at a string offset mixed in; without a name it stays the same."""
-        if not offset:
-            return before
-        found = self._texts.get(offset)
-        if found is None:
-            found = 0
-            for byte in self._btf.text[offset].encode("utf-8", "surrogateescape"):
-                found = found * 31 + (byte - 256 if byte > 127 else byte)
-            found = self._texts[offset] = found & _MASK
-        return _mixed(before, found)
+
+class _NameHashes(dict[int, int]):
+    """String offset -> hash of the name there; kept once worked out."""
+
+    def __init__(self, btf: Btf) -> None:
+        super().__init__({0: 0})
+        self._btf = btf
+
+    def __missing__(self, offset: int) -> int:
+        found = 0
+        for byte in self._btf.text[offset].encode("utf-8", "surrogateescape"):
+            found = found * 31 + (byte - 256 if byte > 127 else byte)
+        self[offset] = found = found & _MASK
+        return found
 
 
 _MASK = (1 << 64) - 1
-
-
-def _mixed(before: int, more: int) -> int:
-    return before * 31 + more & _MASK

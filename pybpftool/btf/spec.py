@@ -214,14 +214,14 @@ class Btf:
         words, at = self.words, self.at[id]
         info = words[at + 1]
         kind = info >> 24 & 0x7F  # kind_of and vlen_of, without the price of a call
-        if kind in types.REFERENCES:
-            return [words[at + 2]]
-        if kind in (types.STRUCT, types.UNION):
+        if kind == types.STRUCT or kind == types.UNION:
             members: list[int] = words[at + 4 : at + 3 + 3 * (info & 0xFFFFFF) : 3].tolist()
             return members
         if kind == types.FUNC_PROTO:  # the first is what it returns
             params: list[int] = words[at + 2 : at + 3 + 2 * (info & 0xFFFFFF) : 2].tolist()
             return params
+        if kind in types.REFERENCES:
+            return [words[at + 2]]
         return [words[at + 3]] if kind == types.ARRAY else []
 
     def _place(self, id: int) -> int:
@@ -273,18 +273,20 @@ class Btf:
         return found
 
     def _read_strings(self, found: dict[int, str]) -> None:
-        from itertools import accumulate
+        from itertools import accumulate, count
+        from operator import add
 
         if self.base:
             self.base._read_strings(found)
         raw = self.strings.split(b"\0")[:-1]
-        offsets = accumulate((len(each) + 1 for each in raw), initial=self.strings_start)
+        lengths = list(map(len, raw))
+        offsets = map(add, accumulate(lengths, initial=self.strings_start), count())  # their NULs
         if self.strings.isascii():  # as almost always: then one decoding serves all
             texts = self.strings.decode("ascii").split("\0")[:-1]
         else:
             texts = [each.decode("utf-8", "surrogateescape") for each in raw]
         pairs = zip(offsets, texts, strict=False)
-        if max(map(len, raw), default=0) <= MAX_NAME:
+        if max(lengths, default=0) <= MAX_NAME:
             found.update(pairs)
         else:
             found.update(
@@ -307,24 +309,19 @@ class Btf:
 
     def size_of(self, id: int) -> int:
         """Size in bytes of a value of this type; BadData for void, FWD and functions."""
-        at = id
+        end = id
         count = 1
         for _ in range(MAX_DEPTH):
-            at = self.skip_modifiers(at, typedefs=True)
-            kind = self.kind(at)
+            kind = self.kind(end)
+            if kind in _SIZED:
+                return count * self.size(end)
             if kind == types.PTR:
                 return count * self.pointer_size
-            if kind == types.VAR:
-                at = self.target(at)
-            elif kind == types.ARRAY:
-                array = self.type(at)
-                assert isinstance(array, types.Array)
-                count *= array.nr_elems
-                at = array.type_id
-            elif kind in _SIZED:
-                return count * self.size(at)
-            else:
+            if kind not in _CHAINED:
                 raise self.bad(id, f"has no size, being {types.KIND_NAMES[kind]} in the end")
+            if kind == types.ARRAY:
+                count *= self.items(end)[2][0]
+            end = self.parts(end)[0]
         raise self.bad(id, "refers to itself, or to too many types in a row")
 
     def align_of(self, id: int) -> int:
