@@ -53,6 +53,7 @@ class CText:
     __slots__ = (
         "_btf",
         "_identifiers",
+        "_kinds",
         "_layouts",
         "_lines",
         "_members",
@@ -65,6 +66,7 @@ class CText:
 
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
+        self._kinds = btf.kinds
         self._names: dict[int, str] = {}
         self._tags: dict[str, int] = {}
         self._identifiers: dict[str, int] = {}
@@ -81,7 +83,7 @@ class CText:
         ``whole``: the type's definition, else only its announcement.
         """
         btf = self._btf
-        kind = btf.kinds[id]
+        kind = self._kinds[id]
         if not whole or kind == types.FWD:
             return f"{self._keyword(id)} {self.name(id)}"
         if kind in _AGGREGATES:
@@ -111,8 +113,7 @@ class CText:
 
         The references to the base are taken from the inside out, as C writes them.
         """
-        btf = self._btf
-        kinds = btf.kinds
+        btf, kinds = self._btf, self._kinds
         if depth > MAX_DEPTH:
             raise btf.bad(id, "is nested too deeply, or in itself")
         if kinds[id] == types.PTR:
@@ -172,7 +173,7 @@ class CText:
     def _chain(self, id: int) -> list[int]:
         """A type and those it refers to, down to the one that is the base of a declaration."""
         btf = self._btf
-        kinds, words, at = btf.kinds, btf.words, btf.at
+        kinds, words, at = self._kinds, btf.words, btf.at
         chain = [id]
         kind = kinds[id]
         while kind in _REFERRING:
@@ -188,8 +189,7 @@ class CText:
 
         Taken off the chain, with its qualifiers: they stand before it.
         """
-        btf = self._btf
-        kinds = btf.kinds
+        btf, kinds = self._btf, self._kinds
         id = chain.pop()
         kind = kinds[id]
         before = ""
@@ -211,7 +211,7 @@ class CText:
 
     def _tag(self, id: int, chain: list[int]) -> str:
         """A type tag; qualifiers further out come before it."""
-        kinds = self._btf.kinds
+        kinds = self._kinds
         words = ""
         while chain and kinds[chain[-1]] in _WORDS:
             words += f" {_WORDS[kinds[chain.pop()]]}"
@@ -238,7 +238,7 @@ class CText:
     # -------------------------------------------------------------- names
 
     def _keyword(self, id: int) -> str:
-        kind = self._btf.kinds[id]
+        kind = self._kinds[id]
         if kind == types.FWD:
             return "union" if self._btf.flag(id) else "struct"
         return _KEYWORDS[kind]
@@ -249,7 +249,7 @@ class CText:
         if name is None:
             btf = self._btf
             name = btf.name_of(id)
-            kind = btf.kinds[id]
+            kind = self._kinds[id]
             announced = kind == types.FWD or (kind == types.ENUM and not btf.vlen(id))
             if name and not announced:
                 spelled = self._identifiers if kind == types.TYPEDEF else self._tags
@@ -342,7 +342,7 @@ class CText:
             loose = True
         self._layouts[id] = 8 * size, 8 if loose else most
         packed = False
-        if btf.kinds[id] == types.STRUCT:
+        if self._kinds[id] == types.STRUCT:
             packed = loose
             if reach < 8 * size:
                 gaps.append((len(texts), reach, 8 * size, 8 if loose else most, False))
@@ -354,7 +354,7 @@ class CText:
     def _layout(self, id: int) -> tuple[int, int]:
         """Bits of a type, none for one that has no size, and those it is aligned to."""
         btf = self._btf
-        if btf.kinds[id] == types.PTR:
+        if self._kinds[id] == types.PTR:
             return self._pointer
         found = self._layouts.get(id)
         if found is None:

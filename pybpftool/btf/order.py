@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ..errors import BadData
     from .spec import Btf
 
 _SEEN_THROUGH = types.MODIFIERS | {types.PTR, types.ARRAY}
@@ -25,7 +26,6 @@ _NUMBERS = frozenset((types.INT, types.FLOAT))
 _STANDING = _NUMBERS | _ENUMS
 _NEVER = frozenset((types.VOID, types.FUNC, types.VAR, types.DATASEC, types.DECL_TAG))
 """Kinds for which there is nothing to declare."""
-_REFERRING = types.REFERENCES - {types.FUNC}  # a function refers to its prototype, and nothing else
 
 _DEEPEST = 200
 """Types one inside the other, or one behind the other, that are followed: no honest BTF has half
@@ -96,43 +96,41 @@ class Definitions:
         ``pointed``: it is only pointed to.  True when whoever needs it needs it whole.
         """
         ordered, btf, kind = self._ordered, self._btf, self._kinds[id]
+        self._looks -= 1
+        if depth > _DEEPEST or self._looks < 0:
+            raise self._endless(id)
+        depth += 1
         if kind == types.FUNC_PROTO:
-            at = btf.at[id]
-            end = at + 3 + 2 * (btf.words[at + 1] & 0xFFFFFF)
-            self._look(id, depth, end - at)
+            parts = btf.parts(id)
+            self._looks -= len(parts)
             whole = False
-            for part in btf.words[at + 2 : end : 2].tolist():
-                if ordered[part] == _DONE or self._order(part, pointed, depth + 1):
+            for part in parts:
+                if ordered[part] == _DONE or self._order(part, pointed, depth):
                     whole = True
             return whole
         if ordered[id] == _DONE:
             return True
-        if kind in _AGGREGATES:
+        if kind == types.PTR:
+            target = btf.size(id)
+            whole = ordered[target] == _DONE or self._order(target, True, depth)
+        elif kind in _AGGREGATES:
             if pointed and btf.named(id):
                 return False
             if ordered[id]:
                 raise btf.bad(id, "holds itself")
-            self._look(id, depth)
             ordered[id] = _UNDER_WAY
             for member in btf.parts(id):
                 if ordered[member] != _DONE:
-                    self._order(member, False, depth + 1)
+                    self._order(member, False, depth)
             if btf.named(id):
                 self._queue.append(id)
             whole = True
-        elif kind == types.PTR:
-            self._look(id, depth)
-            target = btf.size(id)
-            whole = ordered[target] == _DONE or self._order(target, True, depth + 1)
         elif kind in types.MODIFIERS:
-            self._look(id, depth)
-            return self._order(btf.size(id), pointed, depth + 1)
+            return self._order(btf.size(id), pointed, depth)
         elif kind == types.ARRAY:
-            self._look(id, depth)
-            return self._order(btf.parts(id)[0], False, depth + 1)
+            return self._order(btf.parts(id)[0], False, depth)
         elif kind == types.TYPEDEF:
-            self._look(id, depth)
-            whole = self._order(btf.size(id), pointed, depth + 1)
+            whole = self._order(btf.size(id), pointed, depth)
             if pointed and not whole:
                 return False
             self._queue.append(id)
@@ -154,11 +152,13 @@ class Definitions:
             for kind, at, end in zip(
                 btf.kinds_of_all(), btf.at, [*btf.at[1:], len(words)], strict=True
             ):
-                if kind in _REFERRING:
-                    found.add(words[at + 2])
-                elif kind == types.FUNC_PROTO:
+                if kind == types.FUNC:
+                    continue  # refers to its prototype, and they are half of all types
+                if kind == types.FUNC_PROTO:
                     # what a function returns is no reference to bpftool, so it is none here
                     found.update(words[at + 4 : end : 2])
+                elif kind in types.REFERENCES:
+                    found.add(words[at + 2])
                 elif kind in _AGGREGATES:
                     found.update(words[at + 4 : end : 3])
                 elif kind == types.ARRAY:
@@ -185,12 +185,17 @@ class Definitions:
 
     def _declare(self, id: int, holder: int, depth: int) -> None:
         """Write what must be declared for a type that ``holder`` names."""
-        btf, declared = self._btf, self._declared
-        end, kind = id, self._kinds[id]
+        btf, declared, kinds = self._btf, self._declared, self._kinds
+        self._looks -= 1
+        if depth > _DEEPEST or self._looks < 0:
+            raise self._endless(id)
+        end, kind = id, kinds[id]
         while kind in _SEEN_THROUGH:
-            self._look(end, depth)
+            self._looks -= 1
+            if self._looks < 0:
+                raise self._endless(id)
             end = btf.size(end) if kind != types.ARRAY else btf.parts(end)[0]
-            kind = self._kinds[end]
+            kind = kinds[end]
         state = declared[end]
         if state != _DONE:
             if kind in _AGGREGATES:
@@ -200,15 +205,12 @@ class Definitions:
                     self._out.append((end, False))
                     declared[end] = _DONE
                 elif not state:
-                    self._look(end, depth)
                     declared[end] = _UNDER_WAY
                     self._declare_parts(end, holder, depth + 1)
                     declared[end] = 0
             elif kind == types.FUNC_PROTO:
-                self._look(end, depth)
                 self._declare_parts(end, holder, depth + 1)
             elif kind == types.TYPEDEF:
-                self._look(end, depth)
                 if not state:
                     declared[end] = _UNDER_WAY
                     self._declare(btf.size(end), end, depth + 1)
@@ -230,11 +232,9 @@ class Definitions:
             if declared[part] != _DONE:
                 self._declare(part, holder, depth)
 
-    def _look(self, id: int, depth: int, count: int = 1) -> None:
-        """Give up on types that are nested too deeply, or looked at too often."""
-        self._looks -= count
-        if depth > _DEEPEST or self._looks < 0:
-            raise self._btf.bad(id, "is nested too deeply, or in itself")
+    def _endless(self, id: int) -> BadData:
+        """What to say of types that are nested too deeply, or were looked at too often."""
+        return self._btf.bad(id, "is nested too deeply, or in itself")
 
 
 # ------------------------------------------------------------------ the order of a whole header
@@ -279,13 +279,17 @@ def sorted_ids(btf: Btf) -> list[int]:
             key = _key(_LAST)
         found.setdefault(key, []).append(id)
     hashes = _Hashes(btf)
-    # nothing of a prototype is hashed, and there are very many
-    hashes.update(dict.fromkeys(protos, 0))
+    hashes.update(dict.fromkeys(protos, 0))  # nothing of them is hashed
     found.setdefault(_key(_LAST), []).extend(protos)
     ids: list[int] = []
     for key in sorted(found):
         alike = found[key]
-        ids += sorted(sorted(alike), key=hashes.__getitem__) if len(alike) > 1 else alike
+        if len(alike) > 1:
+            alike.sort()
+            ids += [id for id in alike if not hashes[id]]  # those of prototypes, by far the most
+            ids += sorted((id for id in alike if hashes[id]), key=hashes.__getitem__)
+        else:
+            ids += alike
     return ids
 
 
@@ -316,7 +320,8 @@ class _Hashes(dict[int, int]):
         self._names = _NameHashes(btf)
 
     def __missing__(self, id: int) -> int:
-        return self._of(id, whole=True)
+        found = self[id] = self._of(id, whole=True)
+        return found
 
     def _head(self, id: int) -> int:
         """That of a type without its members."""

@@ -196,11 +196,14 @@ class Btf:
         Parameters: names, types.  Variables: types, offsets, sizes.  An array is a single item:
         element, index type, count.
         """
-        start = self.at[id]
-        info = self.words[start + 1]
-        kind = kind_of(info)
-        width = types.ITEM_WORDS[kind] or types.FIXED_WORDS[kind]
-        found = self.words[start + 3 : start + types.words_in(info)].tolist()
+        start = self.at[id] + 3
+        info = self.words[start - 2]
+        kind = info >> 24 & 0x7F  # kind_of and vlen_of, without the price of a call
+        fixed = types.FIXED_WORDS[kind]
+        width = types.ITEM_WORDS[kind]
+        end = start + fixed + width * (info & 0xFFFFFF)
+        found = self.words[start:end].tolist()
+        width = width or fixed
         if width == 3:
             return found[0::3], found[1::3], found[2::3]
         return (found[0::2], found[1::2]) if width == 2 else (found,)
@@ -213,7 +216,7 @@ class Btf:
         """
         words, at = self.words, self.at[id]
         info = words[at + 1]
-        kind = info >> 24 & 0x7F  # kind_of and vlen_of, without the price of a call
+        kind = info >> 24 & 0x7F  # as above
         if kind == types.STRUCT or kind == types.UNION:
             members: list[int] = words[at + 4 : at + 3 + 3 * (info & 0xFFFFFF) : 3].tolist()
             return members
