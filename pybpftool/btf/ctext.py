@@ -384,9 +384,7 @@ class CText:
             word, unit, edge = "char", 8, start  # less than what is left of a byte
         if edge > start:
             # ``long: 0`` only where the compiler would not go to that edge by itself
-            needed = (
-                _rounded(start, align) != edge if edge == end else end - edge <= edge - start
-            )
+            needed = _rounded(start, align) != edge if edge == end else end - edge <= edge - start
             if in_bits or needed:
                 texts.append(f"{indent}{word}: {edge - start if in_bits else 0};")
         whole, rest = divmod(end - edge, unit)
@@ -431,9 +429,9 @@ def header(
         btf.kinds_of_all()
     text = CText(btf)
     definitions = Definitions(btf)
-    order = roots
+    order: Iterable[int] | None = roots
     if order is None:
-        order = range(1, btf.type_count) if unsorted else sorted_ids(btf)
+        order = range(1, btf.type_count) if unsorted else sorted_ids(btf, definitions.brought)
     for id, whole in definitions.of(order):
         yield text.top(id, whole) + ";\n\n"
     if roots is None:

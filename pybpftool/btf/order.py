@@ -11,7 +11,7 @@ from . import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ..errors import BadData
     from .spec import Btf
@@ -23,6 +23,7 @@ _FOLLOWED = _SEEN_THROUGH | {types.TYPEDEF, types.DECL_TAG}
 _AGGREGATES = frozenset((types.STRUCT, types.UNION))
 _ENUMS = frozenset((types.ENUM, types.ENUM64))
 _NUMBERS = frozenset((types.INT, types.FLOAT))
+_ASKING = _ENUMS | {types.FWD}
 _STANDING = _NUMBERS | _ENUMS
 _NEVER = frozenset((types.VOID, types.FUNC, types.VAR, types.DATASEC, types.DECL_TAG))
 """Kinds for which there is nothing to declare."""
@@ -58,15 +59,26 @@ ALIASES = {
 class Definitions:
     """The definitions and forward declarations for the types asked for, each of them once."""
 
-    __slots__ = ("_btf", "_declared", "_kinds", "_looks", "_ordered", "_out", "_queue", "_referenced")
+    __slots__ = (
+        "_btf",
+        "_declared",
+        "_kinds",
+        "_looks",
+        "_ordered",
+        "_out",
+        "_queue",
+        "_referenced",
+    )
 
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
         self._kinds = btf.kinds
         count = btf.type_count
         self._ordered = bytearray(count)  # 0, _UNDER_WAY or _DONE
-        self._declared = bytearray(count)  # the same; _DONE: who names it needs no more than is there
-        self._queue: list[int] = []
+        self._declared = bytearray(
+            count
+        )  # the same; _DONE: who names it needs no more than is there
+        self._queue: list[tuple[int, list[int]]] = []  # a type, and those of its members
         self._out: list[tuple[int, bool]] = []
         self._referenced: set[int] | None = None
         self._looks = _LOOKS * (count + 64) + len(btf.words)
@@ -77,16 +89,25 @@ class Definitions:
         ``whole``: its definition, else ``struct NAME;``.  A type itself may be none of them: it
         has no name, or there is nothing to declare.  BadData for types that hold themselves.
         """
-        ordered, kinds = self._ordered, self._kinds
+        ordered, kinds, parts = self._ordered, self._kinds, self._btf.parts
         for id in ids:
             if ordered[id] == _DONE or kinds[id] in _NEVER:
                 continue
-            self._order(id, False, 0)
-            for queued in self._queue:
-                self._define(queued)
+            if kinds[id] == types.FUNC_PROTO:  # as most are at the top, and most bring nothing
+                for part in parts(id):
+                    if ordered[part] != _DONE:
+                        self._order(part, False, 1)
+            else:
+                self._order(id, False, 0)
+            for queued, members in self._queue:
+                self._define(queued, members)
             self._queue.clear()
             yield from self._out
             self._out.clear()
+
+    def brought(self, id: int) -> bool:
+        """Whether a type was needed by those before it, so that to ask for it brings no more."""
+        return self._ordered[id] == _DONE
 
     # -------------------------------------------------------------- what comes first
 
@@ -119,11 +140,12 @@ class Definitions:
             if ordered[id]:
                 raise btf.bad(id, "holds itself")
             ordered[id] = _UNDER_WAY
-            for member in btf.parts(id):
+            members = btf.parts(id)
+            for member in members:
                 if ordered[member] != _DONE:
                     self._order(member, False, depth)
             if btf.named(id):
-                self._queue.append(id)
+                self._queue.append((id, members))
             whole = True
         elif kind in types.MODIFIERS:
             return self._order(btf.size(id), pointed, depth)
@@ -133,11 +155,11 @@ class Definitions:
             whole = self._order(btf.size(id), pointed, depth)
             if pointed and not whole:
                 return False
-            self._queue.append(id)
+            self._queue.append((id, []))
             whole = True
         elif kind in _ENUMS or kind == types.FWD:
             if btf.named(id) or not self._is_referenced(id):
-                self._queue.append(id)
+                self._queue.append((id, []))
             whole = True
         else:
             whole = kind == types.VOID
@@ -146,33 +168,38 @@ class Definitions:
 
     def _is_referenced(self, id: int) -> bool:
         if self._referenced is None:
-            btf = self._btf
-            words = btf.words
-            found = self._referenced = set()
-            for kind, at, end in zip(
-                btf.kinds_of_all(), btf.at, [*btf.at[1:], len(words)], strict=True
-            ):
+            words, at, kinds = self._btf.words, self._btf.at, self._btf.kinds_of_all()
+            nameless = {
+                each for each, kind in enumerate(kinds) if kind in _ASKING and not words[at[each]]
+            }
+            self._referenced = set()
+            for each, kind in enumerate(kinds):
                 if kind == types.FUNC:
                     continue  # refers to its prototype, and they are half of all types
+                first = at[each] + 2
                 if kind == types.FUNC_PROTO:
                     # what a function returns is no reference to bpftool, so it is none here
-                    found.update(words[at + 4 : end : 2])
-                elif kind in types.REFERENCES:
-                    found.add(words[at + 2])
+                    others = words[first + 2 : first + 1 + 2 * (words[first - 1] & 0xFFFFFF) : 2]
                 elif kind in _AGGREGATES:
-                    found.update(words[at + 4 : end : 3])
+                    others = words[first + 2 : first + 1 + 3 * (words[first - 1] & 0xFFFFFF) : 3]
+                elif kind in types.REFERENCES:
+                    others = words[first : first + 1]
                 elif kind == types.ARRAY:
-                    found.add(words[at + 3])
+                    others = words[first + 1 : first + 2]
+                else:
+                    continue
+                if not nameless.isdisjoint(others):
+                    self._referenced |= nameless.intersection(others)
         return id in self._referenced
 
     # -------------------------------------------------------------- what is written
 
-    def _define(self, id: int) -> None:
+    def _define(self, id: int, members: Sequence[int]) -> None:
         """Write a type of the queue behind what must be declared for it."""
         declared = self._declared
         if self._kinds[id] in _AGGREGATES:
             declared[id] = declared[id] or _UNDER_WAY
-            for member in self._btf.parts(id):
+            for member in members:
                 if declared[member] != _DONE:
                     self._declare(member, id, 0)
         elif declared[id] == _DONE:
@@ -240,20 +267,25 @@ class Definitions:
 # ------------------------------------------------------------------ the order of a whole header
 
 
-def sorted_ids(btf: Btf) -> list[int]:
+def sorted_ids(btf: Btf, brought: Callable[[int], bool] | None = None) -> Iterator[int]:
     """The ids of all types to be written, in the order in which a header has them.
 
     By kind and name, so that the headers of two kernels differ only where their types do.  A
     pointer to a struct, and whatever else has nothing to it but types that stand in the list
     themselves, is left out.
+    ``brought``: whether a type came along with those before; of several that are alike in kind and
+    name it is left out, for to tell them apart takes a look at all they hold.
     """
     found: dict[str, list[int]] = {}
-    protos: list[int] = []
+    protos: list[int] = []  # those without a name, which are very many
     words, at, text, kinds = btf.words, btf.at, btf.text, btf.kinds_of_all()
     for id, kind in enumerate(kinds):
         if kind in _NEVER:
             continue
         offset = words[at[id]]
+        if kind == types.FUNC_PROTO and not offset:
+            protos.append(id)
+            continue
         name = text[offset] if offset else ""
         if kind in _FOLLOWED:
             end = words[at[id] + (2 if kind != types.ARRAY else 3)]
@@ -262,41 +294,33 @@ def sorted_ids(btf: Btf) -> list[int]:
                 end = _end(btf, end)
                 ending = kinds[end]
             if name:
-                key = _key(_RANKS.get(ending, _LAST), btf.name_of(end), name)
+                rank, first = _RANKS.get(ending, _LAST), btf.name_of(end)
             elif ending in _STANDING or (ending in _AGGREGATES and words[at[end]]):
                 continue
             else:
-                key = _key(_LAST, btf.name_of(end))
+                rank, first = _LAST, btf.name_of(end)
         elif name or kind in _NUMBERS:
-            key = _key(_RANKS.get(kind, _LAST), name, name)
-        elif kind == types.FUNC_PROTO:
-            protos.append(id)
-            continue
+            rank, first = _RANKS.get(kind, _LAST), name
         elif kind in _ENUMS:
             enumerators = btf.items(id)[0]
-            key = _key(0, text[enumerators[0]] if enumerators else "")
+            rank, first = 0, text[enumerators[0]] if enumerators else ""
         else:
-            key = _key(_LAST)
-        found.setdefault(key, []).append(id)
+            rank, first = _LAST, ""
+        # one text is compared faster than three things, and no name has a NUL
+        found.setdefault(f"{rank}{first}\0{name}", []).append(id)
     hashes = _Hashes(btf)
     hashes.update(dict.fromkeys(protos, 0))  # nothing of them is hashed
-    found.setdefault(_key(_LAST), []).extend(protos)
-    ids: list[int] = []
+    found.setdefault(f"{_LAST}\0", []).extend(protos)
     for key in sorted(found):
         alike = found[key]
         if len(alike) > 1:
+            if brought:
+                alike = [id for id in alike if not brought(id)]
             alike.sort()
-            ids += [id for id in alike if not hashes[id]]  # those of prototypes, by far the most
-            ids += sorted((id for id in alike if hashes[id]), key=hashes.__getitem__)
+            yield from [id for id in alike if not hashes[id]]
+            yield from sorted((id for id in alike if hashes[id]), key=hashes.__getitem__)
         else:
-            ids += alike
-    return ids
-
-
-def _key(rank: int, end: str = "", name: str = "") -> str:
-    """What types are sorted by, as one text, which is compared faster than a tuple of three: no
-    name has a NUL."""
-    return f"{rank}{end}\0{name}"
+            yield from alike
 
 
 def _end(btf: Btf, id: int) -> int:

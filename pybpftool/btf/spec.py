@@ -276,27 +276,19 @@ class Btf:
         return found
 
     def _read_strings(self, found: dict[int, str]) -> None:
-        from itertools import accumulate, count
-        from operator import add
-
         if self.base:
             self.base._read_strings(found)
-        raw = self.strings.split(b"\0")[:-1]
-        lengths = list(map(len, raw))
-        offsets = map(add, accumulate(lengths, initial=self.strings_start), count())  # their NULs
+        at = self.strings_start
         if self.strings.isascii():  # as almost always: then one decoding serves all
-            texts = self.strings.decode("ascii").split("\0")[:-1]
+            for text in self.strings.decode("ascii").split("\0")[:-1]:
+                if len(text) <= MAX_NAME:
+                    found[at] = text
+                at += len(text) + 1
         else:
-            texts = [each.decode("utf-8", "surrogateescape") for each in raw]
-        pairs = zip(offsets, texts, strict=False)
-        if max(lengths, default=0) <= MAX_NAME:
-            found.update(pairs)
-        else:
-            found.update(
-                (at, text)
-                for (at, text), each in zip(pairs, raw, strict=False)
-                if len(each) <= MAX_NAME
-            )
+            for raw in self.strings.split(b"\0")[:-1]:
+                if len(raw) <= MAX_NAME:
+                    found[at] = raw.decode("utf-8", "surrogateescape")
+                at += len(raw) + 1
 
     # -------------------------------------------------------------- sizes
 
