@@ -62,11 +62,13 @@ class CText:
         "_pairs",
         "_pointer",
         "_tags",
+        "_text",
     )
 
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
         self._kinds = btf.kinds
+        self._text = btf.text
         self._names: dict[int, str] = {}
         self._tags: dict[str, int] = {}
         self._identifiers: dict[str, int] = {}
@@ -226,12 +228,12 @@ class CText:
             return "(void)", True
         texts = []
         lasting = True
+        self._line(proto, len(ids))
         for number, (offset, id) in enumerate(zip(names, ids, strict=True), 1):
-            self._line(proto)
             if number == len(ids) and not id:
                 texts.append("...")
             else:
-                texts.append(self.declare(id, self._btf.text[offset], level, depth + 1))
+                texts.append(self.declare(id, self._text[offset], level, depth + 1))
                 lasting = lasting and "{" not in texts[-1]
         return f"({', '.join(texts)})", lasting
 
@@ -275,7 +277,7 @@ class CText:
             ending = "LL" if wide else ""
         indent = "\n" + "\t" * (level + 1)
         self._line(id, len(names))
-        spelled, strings = self._identifiers, btf.text
+        spelled, strings = self._identifiers, self._text
         texts = [text, " {"]
         for offset, value in zip(names, values, strict=True):
             name = strings[offset]
@@ -309,33 +311,33 @@ class CText:
         self._line(id, len(ids))
         indent = "\n" + "\t" * (level + 1)
         texts = [head]
-        gaps = []  # what is needed to fill them is known when all members were seen
-        members, text = self._members, btf.text
+        gaps = []  # what fills them is known when all members were seen
+        members, strings = self._members, self._text
         reach = 0  # the bit behind the last member
         most = 8
         loose = in_bits = False
         for offset, each, start, width in zip(names, ids, starts, widths):  # noqa: B905 - repeat has no end
-            name = text[offset]
+            name = strings[offset]
             if name and each in members:
                 left, right, bits, align = members[each]
-                declared = f"{indent}{left}{name}{right}"
             else:
-                declared = indent + self.declare(each, name, level + 1, depth)
+                left, name, right = self.declare(each, name, level + 1, depth), "", ""
                 bits, align = self._layout(each)
                 if each in self._pairs:
                     members[each] = (*self._pairs[each], bits, align)
-            if align > most:
-                most = align
             if reach < start:
                 gaps.append((len(texts), reach, start, align, in_bits and width > 0))
+                texts.append("")
+            if align > most:
+                most = align
             if width:
-                texts.append(f"{declared}: {width};")
+                texts.append(f"{indent}{left}{name}{right}: {width};")
                 reach = start + width
                 in_bits = True
             else:
                 if start % align:
                     loose = True
-                texts.append(declared + ";")
+                texts.append(f"{indent}{left}{name}{right};")
                 reach = start + bits
                 in_bits = False
         if 8 * size % most:
@@ -345,9 +347,10 @@ class CText:
         if self._kinds[id] == types.STRUCT:
             packed = loose
             if reach < 8 * size:
-                gaps.append((len(texts), reach, 8 * size, 8 if loose else most, False))
-        for at, start, end, align, between in reversed(gaps):
-            texts[at:at] = self._padding(id, indent, start, end, 8 if packed else align, between)
+                gaps.append((len(texts), reach, 8 * size, most, False))
+                texts.append("")
+        for at, start, end, align, between in gaps:
+            texts[at] = self._padding(id, indent, start, end, 8 if packed else align, between)
         texts.append(f"{indent[:-1]}}} __attribute__((packed))" if packed else f"{indent[:-1]}}}")
         return "".join(texts)
 
@@ -369,13 +372,13 @@ class CText:
 
     def _padding(
         self, id: int, indent: str, start: int, end: int, align: int, in_bits: bool
-    ) -> list[str]:
+    ) -> str:
         """What fills the bits from ``start`` to ``end``, so that a compiler leaves the same gap.
 
         ``align``: bits that what follows is aligned to by itself.  ``in_bits``: it stands between
         two bit-fields.
         """
-        texts = []
+        text = ""
         for word, unit in self._pads:  # noqa: B007 - word is read after the loop
             edge = _rounded(start, unit)
             if edge <= end:
@@ -386,14 +389,15 @@ class CText:
             # ``long: 0`` only where the compiler would not go to that edge by itself
             needed = _rounded(start, align) != edge if edge == end else end - edge <= edge - start
             if in_bits or needed:
-                texts.append(f"{indent}{word}: {edge - start if in_bits else 0};")
+                text = f"{indent}{word}: {edge - start if in_bits else 0};"
         whole, rest = divmod(end - edge, unit)
-        self._line(id, whole)
-        texts.append(f"{indent}{word}: {unit};" * whole)
+        if whole:
+            self._line(id, whole)
+            text += f"{indent}{word}: {unit};" * whole
         if rest:
             word = next(word for word, bits in reversed(self._pads) if bits >= rest)
-            texts.append(f"{indent}{word}: {rest};")
-        return texts
+            text += f"{indent}{word}: {rest};"
+        return text
 
     def _line(self, id: int, count: int = 1) -> None:
         self._lines -= count
