@@ -24,6 +24,7 @@ _AGGREGATES = frozenset((types.STRUCT, types.UNION))
 _ENUMS = frozenset((types.ENUM, types.ENUM64))
 _NUMBERS = frozenset((types.INT, types.FLOAT))
 _ASKING = _ENUMS | {types.FWD}
+"""Kinds that are written by themselves, without a name, if nothing refers to them."""
 _STANDING = _NUMBERS | _ENUMS
 _NEVER = frozenset((types.VOID, types.FUNC, types.VAR, types.DATASEC, types.DECL_TAG))
 """Kinds for which there is nothing to declare."""
@@ -74,10 +75,9 @@ class Definitions:
         self._btf = btf
         self._kinds = btf.kinds
         count = btf.type_count
-        self._ordered = bytearray(count)  # 0, _UNDER_WAY or _DONE
-        self._declared = bytearray(
-            count
-        )  # the same; _DONE: who names it needs no more than is there
+        # 0, _UNDER_WAY or _DONE; once a type's declaration is done, who names it needs no more
+        self._ordered = bytearray(count)
+        self._declared = bytearray(count)
         self._queue: list[tuple[int, list[int]]] = []  # a type, and those of its members
         self._out: list[tuple[int, bool]] = []
         self._referenced: set[int] | None = None
@@ -168,28 +168,18 @@ class Definitions:
 
     def _is_referenced(self, id: int) -> bool:
         if self._referenced is None:
-            words, at, kinds = self._btf.words, self._btf.at, self._btf.kinds_of_all()
+            btf, kinds = self._btf, self._btf.kinds_of_all()
             nameless = {
-                each for each, kind in enumerate(kinds) if kind in _ASKING and not words[at[each]]
+                each for each, kind in enumerate(kinds) if kind in _ASKING and not btf.named(each)
             }
             self._referenced = set()
             for each, kind in enumerate(kinds):
                 if kind == types.FUNC:
-                    continue  # refers to its prototype, and they are half of all types
-                first = at[each] + 2
-                if kind == types.FUNC_PROTO:
+                    continue  # refers to its prototype alone, and half of all types are such
+                parts = btf.parts(each)
+                if not nameless.isdisjoint(parts):
                     # what a function returns is no reference to bpftool, so it is none here
-                    others = words[first + 2 : first + 1 + 2 * (words[first - 1] & 0xFFFFFF) : 2]
-                elif kind in _AGGREGATES:
-                    others = words[first + 2 : first + 1 + 3 * (words[first - 1] & 0xFFFFFF) : 3]
-                elif kind in types.REFERENCES:
-                    others = words[first : first + 1]
-                elif kind == types.ARRAY:
-                    others = words[first + 1 : first + 2]
-                else:
-                    continue
-                if not nameless.isdisjoint(others):
-                    self._referenced |= nameless.intersection(others)
+                    self._referenced |= nameless.intersection(parts[kind == types.FUNC_PROTO :])
         return id in self._referenced
 
     # -------------------------------------------------------------- what is written
