@@ -56,11 +56,10 @@ class CText:
         "_kinds",
         "_layouts",
         "_lines",
-        "_members",
+        "_long",
         "_names",
         "_pads",
         "_pairs",
-        "_pointer",
         "_tags",
         "_text",
     )
@@ -74,10 +73,9 @@ class CText:
         self._identifiers: dict[str, int] = {}
         self._pairs: dict[int, tuple[str, str]] = {}
         self._layouts: dict[int, tuple[int, int]] = {}
-        self._members: dict[int, tuple[str, str, int, int]] = {}  # a pair and a layout
         self._lines = _LINES + _LINES_PER_WORD * len(btf.words)
-        self._pointer = 8 * btf.pointer_size, 8 * btf.pointer_size
-        self._pads = [(word, bits or self._pointer[0]) for word, bits in _PADS]
+        self._long = 8 * btf.pointer_size
+        self._pads = [(word, bits or self._long) for word, bits in _PADS]
 
     def top(self, id: int, whole: bool) -> str:
         """A declaration that stands by itself, without its semicolon.
@@ -118,16 +116,6 @@ class CText:
         btf, kinds = self._btf, self._kinds
         if depth > MAX_DEPTH:
             raise btf.bad(id, "is nested too deeply, or in itself")
-        if kinds[id] == types.PTR:
-            target = btf.size(id)
-            inner = self._pairs.get(target)
-            if inner is None and kinds[target] not in _REFERRING:
-                inner = self._declarator(target, True, level, depth)
-            if inner and not inner[1]:  # and this is nearly always so
-                pair = f"{inner[0]}*", ""
-                if target in self._pairs:
-                    self._pairs[id] = pair
-                return pair
         chain = self._chain(id)
         left, lasting = self._base(chain, level, depth)
         glued = False  # a star or a bracket stands last, so that a name needs no blank
@@ -277,22 +265,16 @@ class CText:
             ending = "LL" if wide else ""
         indent = "\n" + "\t" * (level + 1)
         self._line(id, len(names))
-        spelled, strings = self._identifiers, self._text
-        texts = [text, " {"]
-        for offset, value in zip(names, values, strict=True):
-            name = strings[offset]
-            if name in spelled:
-                name = _counted(spelled, name)
-            else:
-                spelled[name] = 1
-            texts.append(f"{indent}{name} = {value}{ending},")
-        texts.append(f"{indent[:-1]}}}")
-        text = "".join(texts)
+        text += " {" + "".join(
+            f"{indent}{_counted(self._identifiers, self._text[name])} = {value}{ending},"
+            for name, value in zip(names, values, strict=True)
+        )
+        text += f"{indent[:-1]}}}"
         size = btf.size(id)
         if size == 1:
             return text + " __attribute__((mode(byte)))"
         # one with a value that needs 64 bits has them by itself
-        if size == 8 and self._pointer[0] == 64 and not needs_words:
+        if size == 8 and self._long == 64 and not needs_words:
             return text + " __attribute__((mode(word)))"
         return text
 
@@ -312,19 +294,17 @@ class CText:
         indent = "\n" + "\t" * (level + 1)
         texts = [head]
         gaps = []  # what fills them is known when all members were seen
-        members, strings = self._members, self._text
+        pairs, layouts, strings = self._pairs, self._layouts, self._text
         reach = 0  # the bit behind the last member
         most = 8
         loose = in_bits = False
         for offset, each, start, width in zip(names, ids, starts, widths):  # noqa: B905 - repeat has no end
             name = strings[offset]
-            if name and each in members:
-                left, right, bits, align = members[each]
+            if name and each in pairs:
+                left, right = pairs[each]
             else:
                 left, name, right = self.declare(each, name, level + 1, depth), "", ""
-                bits, align = self._layout(each)
-                if each in self._pairs:
-                    members[each] = (*self._pairs[each], bits, align)
+            bits, align = layouts[each] if each in layouts else self._layout(each)
             if reach < start:
                 gaps.append((len(texts), reach, start, align, in_bits and width > 0))
                 texts.append("")
@@ -356,16 +336,11 @@ class CText:
 
     def _layout(self, id: int) -> tuple[int, int]:
         """Bits of a type, none for one that has no size, and those it is aligned to."""
-        btf = self._btf
-        if self._kinds[id] == types.PTR:
-            return self._pointer
-        found = self._layouts.get(id)
-        if found is None:
-            try:
-                size = btf.size_of(id)
-            except BadData:
-                size = 0
-            found = self._layouts[id] = 8 * size, 8 * btf.align_of(id)
+        try:
+            size = self._btf.size_of(id)
+        except BadData:
+            size = 0
+        found = self._layouts[id] = 8 * size, 8 * self._btf.align_of(id)
         return found
 
     # -------------------------------------------------------------- padding

@@ -11,7 +11,7 @@ from . import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..errors import BadData
     from .spec import Btf
@@ -78,7 +78,7 @@ class Definitions:
         # 0, _UNDER_WAY or _DONE; once a type's declaration is done, who names it needs no more
         self._ordered = bytearray(count)
         self._declared = bytearray(count)
-        self._queue: list[tuple[int, list[int]]] = []  # a type, and those of its members
+        self._queue: list[int] = []
         self._out: list[tuple[int, bool]] = []
         self._referenced: set[int] | None = None
         self._looks = _LOOKS * (count + 64) + len(btf.words)
@@ -89,18 +89,13 @@ class Definitions:
         ``whole``: its definition, else ``struct NAME;``.  A type itself may be none of them: it
         has no name, or there is nothing to declare.  BadData for types that hold themselves.
         """
-        ordered, kinds, parts = self._ordered, self._kinds, self._btf.parts
+        ordered, kinds = self._ordered, self._kinds
         for id in ids:
             if ordered[id] == _DONE or kinds[id] in _NEVER:
                 continue
-            if kinds[id] == types.FUNC_PROTO:  # as most are at the top, and most bring nothing
-                for part in parts(id):
-                    if ordered[part] != _DONE:
-                        self._order(part, False, 1)
-            else:
-                self._order(id, False, 0)
-            for queued, members in self._queue:
-                self._define(queued, members)
+            self._order(id, False, 0)
+            for queued in self._queue:
+                self._define(queued)
             self._queue.clear()
             yield from self._out
             self._out.clear()
@@ -140,12 +135,11 @@ class Definitions:
             if ordered[id]:
                 raise btf.bad(id, "holds itself")
             ordered[id] = _UNDER_WAY
-            members = btf.parts(id)
-            for member in members:
+            for member in btf.parts(id):
                 if ordered[member] != _DONE:
                     self._order(member, False, depth)
             if btf.named(id):
-                self._queue.append((id, members))
+                self._queue.append(id)
             whole = True
         elif kind in types.MODIFIERS:
             return self._order(btf.size(id), pointed, depth)
@@ -155,11 +149,11 @@ class Definitions:
             whole = self._order(btf.size(id), pointed, depth)
             if pointed and not whole:
                 return False
-            self._queue.append((id, []))
+            self._queue.append(id)
             whole = True
         elif kind in _ENUMS or kind == types.FWD:
             if btf.named(id) or not self._is_referenced(id):
-                self._queue.append((id, []))
+                self._queue.append(id)
             whole = True
         else:
             whole = kind == types.VOID
@@ -184,12 +178,12 @@ class Definitions:
 
     # -------------------------------------------------------------- what is written
 
-    def _define(self, id: int, members: Sequence[int]) -> None:
+    def _define(self, id: int) -> None:
         """Write a type of the queue behind what must be declared for it."""
         declared = self._declared
         if self._kinds[id] in _AGGREGATES:
             declared[id] = declared[id] or _UNDER_WAY
-            for member in members:
+            for member in self._btf.parts(id):
                 if declared[member] != _DONE:
                     self._declare(member, id, 0)
         elif declared[id] == _DONE:
@@ -300,17 +294,15 @@ def sorted_ids(btf: Btf, brought: Callable[[int], bool] | None = None) -> Iterat
         found.setdefault(f"{rank}{first}\0{name}", []).append(id)
     hashes = _Hashes(btf)
     hashes.update(dict.fromkeys(protos, 0))  # nothing of them is hashed
-    found.setdefault(f"{_LAST}\0", []).extend(protos)
+    nameless = f"{_LAST}\0"
+    found[nameless] = sorted([*found.get(nameless, ()), *protos])
     for key in sorted(found):
         alike = found[key]
         if len(alike) > 1:
             if brought:
                 alike = [id for id in alike if not brought(id)]
-            alike.sort()
-            yield from [id for id in alike if not hashes[id]]
-            yield from sorted((id for id in alike if hashes[id]), key=hashes.__getitem__)
-        else:
-            yield from alike
+            alike.sort(key=hashes.__getitem__)
+        yield from alike
 
 
 def _end(btf: Btf, id: int) -> int:
