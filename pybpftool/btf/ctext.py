@@ -7,6 +7,8 @@ a name) is written anew.  Source: spec 4.4 and 4.6.
 
 from __future__ import annotations
 
+from itertools import repeat
+
 from ..errors import BadData
 from . import types
 from .order import ALIASES, Definitions, sorted_ids
@@ -14,7 +16,7 @@ from .spec import MAX_DEPTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .spec import Btf
 
@@ -30,7 +32,6 @@ _KEYWORDS = {
     types.ENUM: "enum",
     types.ENUM64: "enum",
 }
-_NO_BITS: list[int] = []
 _GNUC_VA_LIST = "__gnuc_va_list"
 _PADS = (("long", 0), ("int", 32), ("short", 16), ("char", 8))
 """The types padding is written as, and their bits; a long has those of a pointer."""
@@ -50,29 +51,31 @@ class CText:
     """
 
     __slots__ = (
-        "_aligns",
         "_btf",
         "_identifiers",
+        "_kinds",
+        "_layouts",
         "_lines",
+        "_long",
         "_names",
         "_pads",
         "_pairs",
-        "_pointer_size",
-        "_sizes",
         "_tags",
+        "_text",
     )
 
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
+        self._kinds = btf.kinds
+        self._text = btf.text
         self._names: dict[int, str] = {}
         self._tags: dict[str, int] = {}
         self._identifiers: dict[str, int] = {}
         self._pairs: dict[int, tuple[str, str]] = {}
-        self._sizes: dict[int, int] = {}
-        self._aligns: dict[int, int] = {}
+        self._layouts: dict[int, tuple[int, int]] = {}
         self._lines = _LINES + _LINES_PER_WORD * len(btf.words)
-        self._pointer_size = btf.pointer_size
-        self._pads = [(word, bits or 8 * self._pointer_size) for word, bits in _PADS]
+        self._long = 8 * btf.pointer_size
+        self._pads = [(word, bits or self._long) for word, bits in _PADS]
 
     def top(self, id: int, whole: bool) -> str:
         """A declaration that stands by itself, without its semicolon.
@@ -80,7 +83,7 @@ class CText:
         ``whole``: the type's definition, else only its announcement.
         """
         btf = self._btf
-        kind = btf.kinds[id]
+        kind = self._kinds[id]
         if not whole or kind == types.FWD:
             return f"{self._keyword(id)} {self.name(id)}"
         if kind in _AGGREGATES:
@@ -100,18 +103,17 @@ class CText:
         ``level``: tabs before the members of a struct that is defined in place.
         ``depth``: functions and structs this stands in.
         """
-        pair = self._pairs.get(id) if name else None
-        if pair is None:
+        pair = self._pairs.get(id)
+        if pair is None or not (name or pair[1] == ""):
             pair = self._declarator(id, bool(name), level, depth)
-        return f"{pair[0]}{name}{pair[1]}"
+        return f"{pair[0]}{name}{pair[1]}" if name or pair[1] else pair[0].removesuffix(" ")
 
     def _declarator(self, id: int, named: bool, level: int, depth: int) -> tuple[str, str]:
         """What stands before and after a name of this type.
 
         The references to the base are taken from the inside out, as C writes them.
         """
-        btf = self._btf
-        kinds = btf.kinds
+        btf, kinds = self._btf, self._kinds
         if depth > MAX_DEPTH:
             raise btf.bad(id, "is nested too deeply, or in itself")
         chain = self._chain(id)
@@ -152,15 +154,16 @@ class CText:
                 lasting &= lasts
             else:
                 right += closing
-        pair = f"{left} " if named and not glued else left, right
-        if lasting and named:
+        # with nothing behind the name, the declaration without one is the same but for the blank
+        pair = left if glued or (right and not named) else f"{left} ", right
+        if lasting and (named or not right):
             self._pairs[id] = pair
         return pair
 
     def _chain(self, id: int) -> list[int]:
         """A type and those it refers to, down to the one that is the base of a declaration."""
         btf = self._btf
-        kinds, words, at = btf.kinds, btf.words, btf.at
+        kinds, words, at = self._kinds, btf.words, btf.at
         chain = [id]
         kind = kinds[id]
         while kind in _REFERRING:
@@ -176,8 +179,7 @@ class CText:
 
         Taken off the chain, with its qualifiers: they stand before it.
         """
-        btf = self._btf
-        kinds = btf.kinds
+        btf, kinds = self._btf, self._kinds
         id = chain.pop()
         kind = kinds[id]
         before = ""
@@ -199,7 +201,7 @@ class CText:
 
     def _tag(self, id: int, chain: list[int]) -> str:
         """A type tag; qualifiers further out come before it."""
-        kinds = self._btf.kinds
+        kinds = self._kinds
         words = ""
         while chain and kinds[chain[-1]] in _WORDS:
             words += f" {_WORDS[kinds[chain.pop()]]}"
@@ -214,19 +216,19 @@ class CText:
             return "(void)", True
         texts = []
         lasting = True
+        self._line(proto, len(ids))
         for number, (offset, id) in enumerate(zip(names, ids, strict=True), 1):
-            self._line(proto)
             if number == len(ids) and not id:
                 texts.append("...")
             else:
-                texts.append(self.declare(id, self._btf.text[offset], level, depth + 1))
+                texts.append(self.declare(id, self._text[offset], level, depth + 1))
                 lasting = lasting and "{" not in texts[-1]
         return f"({', '.join(texts)})", lasting
 
     # -------------------------------------------------------------- names
 
     def _keyword(self, id: int) -> str:
-        kind = self._btf.kinds[id]
+        kind = self._kinds[id]
         if kind == types.FWD:
             return "union" if self._btf.flag(id) else "struct"
         return _KEYWORDS[kind]
@@ -237,7 +239,7 @@ class CText:
         if name is None:
             btf = self._btf
             name = btf.name_of(id)
-            kind = btf.kinds[id]
+            kind = self._kinds[id]
             announced = kind == types.FWD or (kind == types.ENUM and not btf.vlen(id))
             if name and not announced:
                 spelled = self._identifiers if kind == types.TYPEDEF else self._tags
@@ -253,18 +255,18 @@ class CText:
         names, values, *high = btf.items(id)
         if not names:
             return text
-        wide = btf.kinds[id] == types.ENUM64
+        wide = bool(high)
+        needs_words = wide and any(high[0])
         if wide:
             values = [top << 32 | low for low, top in zip(values, high[0], strict=True)]
         ending = "ULL" if wide else ""
-        needs_words = any(value >> 32 for value in values)
         if btf.flag(id):
             values = [types.signed(value, 64 if wide else 32) for value in values]
             ending = "LL" if wide else ""
         indent = "\n" + "\t" * (level + 1)
         self._line(id, len(names))
         text += " {" + "".join(
-            f"{indent}{_counted(self._identifiers, btf.text[name])} = {value}{ending},"
+            f"{indent}{_counted(self._identifiers, self._text[name])} = {value}{ending},"
             for name, value in zip(names, values, strict=True)
         )
         text += f"{indent[:-1]}}}"
@@ -272,7 +274,7 @@ class CText:
         if size == 1:
             return text + " __attribute__((mode(byte)))"
         # one with a value that needs 64 bits has them by itself
-        if size == 8 and self._pointer_size == 8 and not needs_words:
+        if size == 8 and self._long == 64 and not needs_words:
             return text + " __attribute__((mode(word)))"
         return text
 
@@ -281,78 +283,77 @@ class CText:
         name = self.name(id)
         head = f"{self._keyword(id)} {name}{' ' if name else ''}{{"
         names, ids, starts = btf.items(id)
-        total = 8 * btf.size(id)
-        if not ids and not total:
+        size = btf.size(id)
+        if not ids and not size:
             return head + "}"
-        bits = _NO_BITS
+        widths: Iterable[int] = repeat(0)
         if btf.flag(id):
-            bits = [start >> 24 for start in starts]
+            widths = [start >> 24 for start in starts]
             starts = [start & 0xFFFFFF for start in starts]
-            if not any(bits):
-                bits = _NO_BITS
         self._line(id, len(ids))
         indent = "\n" + "\t" * (level + 1)
         texts = [head]
-        struct = btf.kinds[id] == types.STRUCT
-        known = self._aligns
-        aligns = [known[each] if each in known else self._align_of(each) for each in ids]
-        packed = _packed(aligns, starts, bits, btf.size(id)) if struct else False
-        pairs, sizes, text = self._pairs, self._sizes, btf.text
+        gaps = []  # what fills them is known when all members were seen
+        pairs, layouts, strings = self._pairs, self._layouts, self._text
         reach = 0  # the bit behind the last member
-        in_bits = False
-        for number, (offset, each, start) in enumerate(zip(names, ids, starts, strict=True)):
-            wide = bits[number] if bits else 0
-            if reach < start:
-                align = 1 if packed else aligns[number]
-                texts += self._padding(id, indent, reach, start, align, in_bits and wide > 0)
-            member = text[offset]
-            pair = pairs.get(each) if member else None
-            if pair is not None:
-                declared = f"{indent}{pair[0]}{member}{pair[1]}"
+        most = 8
+        loose = in_bits = False
+        for offset, each, start, width in zip(names, ids, starts, widths):  # noqa: B905 - repeat has no end
+            name = strings[offset]
+            if name and each in pairs:
+                left, right = pairs[each]
             else:
-                declared = indent + self.declare(each, member, level + 1, depth)
-            if wide:
-                texts.append(f"{declared}: {wide};")
-                reach = start + wide
+                left, name, right = self.declare(each, name, level + 1, depth), "", ""
+            bits, align = layouts[each] if each in layouts else self._layout(each)
+            if reach < start:
+                gaps.append((len(texts), reach, start, align, in_bits and width > 0))
+                texts.append("")
+            if align > most:
+                most = align
+            if width:
+                texts.append(f"{indent}{left}{name}{right}: {width};")
+                reach = start + width
                 in_bits = True
             else:
-                texts.append(declared + ";")
-                reach = start + 8 * (sizes[each] if each in sizes else self._size(each))
+                if start % align:
+                    loose = True
+                texts.append(f"{indent}{left}{name}{right};")
+                reach = start + bits
                 in_bits = False
-        if struct and reach < total:
-            align = 1 if packed else self._align_of(id)
-            texts += self._padding(id, indent, reach, total, align, False)
-        texts.append(f"{indent[:-1]}}}")
-        if packed:
-            texts.append(" __attribute__((packed))")
+        if 8 * size % most:
+            loose = True
+        self._layouts[id] = 8 * size, 8 if loose else most
+        packed = False
+        if self._kinds[id] == types.STRUCT:
+            packed = loose
+            if reach < 8 * size:
+                gaps.append((len(texts), reach, 8 * size, most, False))
+                texts.append("")
+        for at, start, end, align, between in gaps:
+            texts[at] = self._padding(id, indent, start, end, 8 if packed else align, between)
+        texts.append(f"{indent[:-1]}}} __attribute__((packed))" if packed else f"{indent[:-1]}}}")
         return "".join(texts)
 
-    def _align_of(self, id: int) -> int:
-        align = self._aligns[id] = self._btf.align_of(id)
-        return align
-
-    def _size(self, id: int) -> int:
-        """Bytes of a type, none for one that has no size."""
-        size = self._sizes.get(id)
-        if size is None:
-            try:
-                size = self._btf.size_of(id)
-            except BadData:
-                size = 0
-            self._sizes[id] = size
-        return size
+    def _layout(self, id: int) -> tuple[int, int]:
+        """Bits of a type, none for one that has no size, and those it is aligned to."""
+        try:
+            size = self._btf.size_of(id)
+        except BadData:
+            size = 0
+        found = self._layouts[id] = 8 * size, 8 * self._btf.align_of(id)
+        return found
 
     # -------------------------------------------------------------- padding
 
     def _padding(
         self, id: int, indent: str, start: int, end: int, align: int, in_bits: bool
-    ) -> list[str]:
+    ) -> str:
         """What fills the bits from ``start`` to ``end``, so that a compiler leaves the same gap.
 
-        ``align``: bytes that what follows is aligned to by itself.  ``in_bits``: it stands between
+        ``align``: bits that what follows is aligned to by itself.  ``in_bits``: it stands between
         two bit-fields.
         """
-        texts = []
+        text = ""
         for word, unit in self._pads:  # noqa: B007 - word is read after the loop
             edge = _rounded(start, unit)
             if edge <= end:
@@ -361,33 +362,22 @@ class CText:
             word, unit, edge = "char", 8, start  # less than what is left of a byte
         if edge > start:
             # ``long: 0`` only where the compiler would not go to that edge by itself
-            needed = (
-                _rounded(start, 8 * align) != edge if edge == end else end - edge <= edge - start
-            )
+            needed = _rounded(start, align) != edge if edge == end else end - edge <= edge - start
             if in_bits or needed:
-                texts.append(f"{indent}{word}: {edge - start if in_bits else 0};")
+                text = f"{indent}{word}: {edge - start if in_bits else 0};"
         whole, rest = divmod(end - edge, unit)
-        self._line(id, whole)
-        texts.append(f"{indent}{word}: {unit};" * whole)
+        if whole:
+            self._line(id, whole)
+            text += f"{indent}{word}: {unit};" * whole
         if rest:
             word = next(word for word, bits in reversed(self._pads) if bits >= rest)
-            texts.append(f"{indent}{word}: {rest};")
-        return texts
+            text += f"{indent}{word}: {rest};"
+        return text
 
     def _line(self, id: int, count: int = 1) -> None:
         self._lines -= count
         if self._lines < 0:
             raise self._btf.bad(id, "would make the header absurdly long")
-
-
-def _packed(aligns: Sequence[int], starts: Sequence[int], bits: Sequence[int], size: int) -> bool:
-    """Whether the members of a struct lie closer than their types would by themselves."""
-    if size % max(aligns, default=1):
-        return True
-    loose = (start % (8 * align) for align, start in zip(aligns, starts, strict=True))
-    if bits:
-        return any(rest and not wide for rest, wide in zip(loose, bits, strict=True))
-    return any(loose)
 
 
 def _counted(spelled: dict[str, int], name: str) -> str:
@@ -418,12 +408,11 @@ def header(
         btf.kinds_of_all()
     text = CText(btf)
     definitions = Definitions(btf)
-    order = roots
+    order: Iterable[int] | None = roots
     if order is None:
-        order = range(1, btf.type_count) if unsorted else sorted_ids(btf)
-    for root in order:
-        for id, whole in definitions.of(root):
-            yield text.top(id, whole) + ";\n\n"
+        order = range(1, btf.type_count) if unsorted else sorted_ids(btf, definitions.brought)
+    for id, whole in definitions.of(order):
+        yield text.top(id, whole) + ";\n\n"
     if roots is None:
         yield from _kfuncs(btf, text)
     yield _TAIL

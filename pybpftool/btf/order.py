@@ -11,17 +11,20 @@ from . import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ..errors import BadData
     from .spec import Btf
 
-_QUALIFIERS = types.MODIFIERS
-_SEEN_THROUGH = _QUALIFIERS | {types.PTR, types.ARRAY}
+_SEEN_THROUGH = types.MODIFIERS | {types.PTR, types.ARRAY}
 """Kinds that are written as part of a declaration: only what they end in is declared before."""
 _FOLLOWED = _SEEN_THROUGH | {types.TYPEDEF, types.DECL_TAG}
 """Kinds that are sorted by what they refer to."""
 _AGGREGATES = frozenset((types.STRUCT, types.UNION))
 _ENUMS = frozenset((types.ENUM, types.ENUM64))
-_HOLDERS = _AGGREGATES | {types.ARRAY, types.FUNC_PROTO}
 _NUMBERS = frozenset((types.INT, types.FLOAT))
+_ASKING = _ENUMS | {types.FWD}
+"""Kinds that are written by themselves, without a name, if nothing refers to them."""
 _STANDING = _NUMBERS | _ENUMS
 _NEVER = frozenset((types.VOID, types.FUNC, types.VAR, types.DATASEC, types.DECL_TAG))
 """Kinds for which there is nothing to declare."""
@@ -40,7 +43,7 @@ _RANKS = {
     types.FUNC_PROTO: 4,
 }
 """The place of the kinds in a header: constants, numbers, structs, functions, and ..."""
-_LAST = 10
+_LAST = 5
 """... what has no name, or is no type of its own."""
 
 TYPEDEFS_OF_COMPILERS = ("__builtin_va_list",)
@@ -59,8 +62,7 @@ class Definitions:
 
     __slots__ = (
         "_btf",
-        "_emitted",
-        "_forwarded",
+        "_declared",
         "_kinds",
         "_looks",
         "_ordered",
@@ -73,27 +75,34 @@ class Definitions:
         self._btf = btf
         self._kinds = btf.kinds
         count = btf.type_count
-        self._ordered = bytearray(count)  # 0, _UNDER_WAY or _DONE
-        self._emitted = bytearray(count)
-        self._forwarded: set[int] = set()
+        # 0, _UNDER_WAY or _DONE; once a type's declaration is done, who names it needs no more
+        self._ordered = bytearray(count)
+        self._declared = bytearray(count)
         self._queue: list[int] = []
         self._out: list[tuple[int, bool]] = []
         self._referenced: set[int] | None = None
-        self._looks = _LOOKS * (count + 64)
+        self._looks = _LOOKS * (count + 64) + len(btf.words)
 
-    def of(self, id: int) -> list[tuple[int, bool]]:
-        """What must be written for a type that was not written yet, as (type id, whole).
+    def of(self, ids: Iterable[int]) -> Iterator[tuple[int, bool]]:
+        """What must be written for these types that was not written yet, as (type id, whole).
 
-        ``whole``: its definition, else ``struct NAME;``.  The type itself may be none of them: it
+        ``whole``: its definition, else ``struct NAME;``.  A type itself may be none of them: it
         has no name, or there is nothing to declare.  BadData for types that hold themselves.
         """
-        if self._ordered[id] == _DONE or self._kinds[id] in _NEVER:
-            return []
-        self._queue, self._out = [], []
-        self._order(id, False, 0)
-        for queued in self._queue:
-            self._emit(queued, 0, 0)
-        return self._out
+        ordered, kinds = self._ordered, self._kinds
+        for id in ids:
+            if ordered[id] == _DONE or kinds[id] in _NEVER:
+                continue
+            self._order(id, False, 0)
+            for queued in self._queue:
+                self._define(queued)
+            self._queue.clear()
+            yield from self._out
+            self._out.clear()
+
+    def brought(self, id: int) -> bool:
+        """Whether a type was needed by those before it, so that to ask for it brings no more."""
+        return self._ordered[id] == _DONE
 
     # -------------------------------------------------------------- what comes first
 
@@ -102,31 +111,29 @@ class Definitions:
 
         ``pointed``: it is only pointed to.  True when whoever needs it needs it whole.
         """
-        state = self._ordered[id]
-        if state == _DONE:
-            return True
-        btf, kind = self._btf, self._kinds[id]
-        if state:
-            if pointed and kind in _AGGREGATES and btf.named(id):
-                return False
-            raise btf.bad(id, "holds itself")
-        self._look(id, depth)
+        ordered, btf, kind = self._ordered, self._btf, self._kinds[id]
+        self._looks -= 1
+        if depth > _DEEPEST or self._looks < 0:
+            raise self._endless(id)
         depth += 1
-        ordered = self._ordered
         if kind == types.FUNC_PROTO:
+            parts = btf.parts(id)
+            self._looks -= len(parts)
             whole = False
-            for part in btf.parts(id):
+            for part in parts:
                 if ordered[part] == _DONE or self._order(part, pointed, depth):
                     whole = True
             return whole
-        if kind in _QUALIFIERS:
-            return self._order(btf.size(id), pointed, depth)
+        if ordered[id] == _DONE:
+            return True
         if kind == types.PTR:
             target = btf.size(id)
             whole = ordered[target] == _DONE or self._order(target, True, depth)
         elif kind in _AGGREGATES:
             if pointed and btf.named(id):
                 return False
+            if ordered[id]:
+                raise btf.bad(id, "holds itself")
             ordered[id] = _UNDER_WAY
             for member in btf.parts(id):
                 if ordered[member] != _DONE:
@@ -134,14 +141,16 @@ class Definitions:
             if btf.named(id):
                 self._queue.append(id)
             whole = True
+        elif kind in types.MODIFIERS:
+            return self._order(btf.size(id), pointed, depth)
+        elif kind == types.ARRAY:
+            return self._order(btf.parts(id)[0], False, depth)
         elif kind == types.TYPEDEF:
             whole = self._order(btf.size(id), pointed, depth)
             if pointed and not whole:
                 return False
             self._queue.append(id)
             whole = True
-        elif kind == types.ARRAY:
-            return self._order(btf.parts(id)[0], False, depth)
         elif kind in _ENUMS or kind == types.FWD:
             if btf.named(id) or not self._is_referenced(id):
                 self._queue.append(id)
@@ -153,135 +162,147 @@ class Definitions:
 
     def _is_referenced(self, id: int) -> bool:
         if self._referenced is None:
-            btf = self._btf
-            found = self._referenced = set()
-            for each, kind in enumerate(btf.kinds_of_all()):
-                if kind in types.REFERENCES:
-                    found.add(btf.size(each))
-                elif kind in _HOLDERS:
+            btf, kinds = self._btf, self._btf.kinds_of_all()
+            nameless = {
+                each for each, kind in enumerate(kinds) if kind in _ASKING and not btf.named(each)
+            }
+            self._referenced = set()
+            for each, kind in enumerate(kinds):
+                if kind == types.FUNC:
+                    continue  # refers to its prototype alone, and half of all types are such
+                parts = btf.parts(each)
+                if not nameless.isdisjoint(parts):
                     # what a function returns is no reference to bpftool, so it is none here
-                    found.update(btf.parts(each)[kind == types.FUNC_PROTO :])
+                    self._referenced |= nameless.intersection(parts[kind == types.FUNC_PROTO :])
         return id in self._referenced
 
     # -------------------------------------------------------------- what is written
 
-    def _emit(self, id: int, holder: int, depth: int) -> None:
-        """Write a type of the queue, or what must be declared for one that ``holder`` names."""
-        btf, kinds = self._btf, self._kinds
-        kind = kinds[id]
-        while kind in _SEEN_THROUGH:
-            self._look(id, depth)
-            id = btf.size(id) if kind != types.ARRAY else btf.parts(id)[0]
-            kind = kinds[id]
-        state = self._emitted[id]
-        if state == _DONE or kind in _NEVER:
+    def _define(self, id: int) -> None:
+        """Write a type of the queue behind what must be declared for it."""
+        declared = self._declared
+        if self._kinds[id] in _AGGREGATES:
+            declared[id] = declared[id] or _UNDER_WAY
+            for member in self._btf.parts(id):
+                if declared[member] != _DONE:
+                    self._declare(member, id, 0)
+        elif declared[id] == _DONE:
             return
-        if state:
-            self._emit_in_circle(id, kind, holder)
+        elif self._kinds[id] == types.TYPEDEF:
+            self._declare(id, 0, 0)
             return
-        self._look(id, depth)
-        depth += 1
-        if kind in _AGGREGATES:
-            self._emitted[id] = _UNDER_WAY
-            named = btf.named(id)
-            if not holder or not named:
-                emitted = self._emitted
-                for member in btf.parts(id):
-                    if emitted[member] != _DONE:
-                        self._emit(member, id if named else holder, depth)
-            elif id not in self._forwarded and id != holder:
-                self._forward(id)
-            self._emitted[id] = 0
-            if holder:
-                return
-            self._out.append((id, True))
-        elif kind == types.TYPEDEF:
-            self._emitted[id] = _UNDER_WAY
-            self._emit(btf.size(id), id, depth)
-            if id not in self._forwarded:
-                self._typedef(id)
-        elif kind == types.FUNC_PROTO:
-            for part in btf.parts(id):
-                self._emit(part, holder, depth)
-            return
-        elif (
-            kind == types.FWD
-            or (kind in _ENUMS and not holder)
-            or (kind == types.INT and btf.name_of(id) in ALIASES)
-        ):
-            self._out.append((id, True))
-        self._emitted[id] = _DONE
+        declared[id] = _DONE
+        self._out.append((id, True))
 
-    def _emit_in_circle(self, id: int, kind: int, holder: int) -> None:
-        """Declare a type that is just being written, for one that only points to it."""
-        if id in self._forwarded:
-            return
-        if kind == types.TYPEDEF:
-            self._typedef(id)
-            self._forwarded.add(id)
-        elif id != holder and self._btf.named(id):
-            self._forward(id)
-
-    def _forward(self, id: int) -> None:
-        self._forwarded.add(id)
-        self._out.append((id, False))
-
-    def _typedef(self, id: int) -> None:
-        if self._btf.name_of(id) not in TYPEDEFS_OF_COMPILERS:
-            self._out.append((id, True))
-
-    def _look(self, id: int, depth: int) -> None:
-        """Give up on types that are nested too deeply, or looked at too often."""
+    def _declare(self, id: int, holder: int, depth: int) -> None:
+        """Write what must be declared for a type that ``holder`` names."""
+        btf, declared, kinds = self._btf, self._declared, self._kinds
         self._looks -= 1
         if depth > _DEEPEST or self._looks < 0:
-            raise self._btf.bad(id, "is nested too deeply, or in itself")
+            raise self._endless(id)
+        end, kind = id, kinds[id]
+        while kind in _SEEN_THROUGH:
+            self._looks -= 1
+            if self._looks < 0:
+                raise self._endless(id)
+            end = btf.size(end) if kind != types.ARRAY else btf.parts(end)[0]
+            kind = kinds[end]
+        state = declared[end]
+        if state != _DONE:
+            if kind in _AGGREGATES:
+                if btf.named(end):
+                    if end == holder:
+                        return
+                    self._out.append((end, False))
+                    declared[end] = _DONE
+                elif not state:
+                    declared[end] = _UNDER_WAY
+                    self._declare_parts(end, holder, depth + 1)
+                    declared[end] = 0
+            elif kind == types.FUNC_PROTO:
+                self._declare_parts(end, holder, depth + 1)
+            elif kind == types.TYPEDEF:
+                if not state:
+                    declared[end] = _UNDER_WAY
+                    self._declare(btf.size(end), end, depth + 1)
+                if declared[end] != _DONE:  # else it was written in a circle
+                    declared[end] = _DONE
+                    if btf.name_of(end) not in TYPEDEFS_OF_COMPILERS:
+                        self._out.append((end, True))
+            else:
+                declared[end] = _DONE
+                if kind == types.FWD or (kind == types.INT and btf.name_of(end) in ALIASES):
+                    self._out.append((end, True))
+        if declared[end] == _DONE:
+            declared[id] = _DONE
+
+    def _declare_parts(self, id: int, holder: int, depth: int) -> None:
+        """Write what must be declared for a nameless type that is written in place."""
+        declared = self._declared
+        for part in self._btf.parts(id):
+            if declared[part] != _DONE:
+                self._declare(part, holder, depth)
+
+    def _endless(self, id: int) -> BadData:
+        """What to say of types that are nested too deeply, or were looked at too often."""
+        return self._btf.bad(id, "is nested too deeply, or in itself")
 
 
 # ------------------------------------------------------------------ the order of a whole header
 
 
-def sorted_ids(btf: Btf) -> list[int]:
+def sorted_ids(btf: Btf, brought: Callable[[int], bool] | None = None) -> Iterator[int]:
     """The ids of all types to be written, in the order in which a header has them.
 
     By kind and name, so that the headers of two kernels differ only where their types do.  A
     pointer to a struct, and whatever else has nothing to it but types that stand in the list
     themselves, is left out.
+    ``brought``: whether a type came along with those before; of several that are alike in kind and
+    name it is left out, for to tell them apart takes a look at all they hold.
     """
-    found: dict[tuple[int, str, str], list[int]] = {}
-    words, text, kinds = btf.words, btf.text, btf.kinds_of_all()
-    nameless = (_LAST, "", "")
-    for id, at in enumerate(btf.at):
-        kind = kinds[id]
+    found: dict[str, list[int]] = {}
+    protos: list[int] = []  # those without a name, which are very many
+    words, at, text, kinds = btf.words, btf.at, btf.text, btf.kinds_of_all()
+    for id, kind in enumerate(kinds):
         if kind in _NEVER:
             continue
-        offset = words[at]
+        offset = words[at[id]]
+        if kind == types.FUNC_PROTO and not offset:
+            protos.append(id)
+            continue
         name = text[offset] if offset else ""
         if kind in _FOLLOWED:
-            end = words[at + 2] if kind != types.ARRAY else words[at + 3]
+            end = words[at[id] + (2 if kind != types.ARRAY else 3)]
             ending = kinds[end]
             if ending in _FOLLOWED:
                 end = _end(btf, end)
                 ending = kinds[end]
             if name:
-                key = _RANKS.get(ending, _LAST), btf.name_of(end), name
-            elif ending in _STANDING or (ending in _AGGREGATES and btf.named(end)):
+                rank, first = _RANKS.get(ending, _LAST), btf.name_of(end)
+            elif ending in _STANDING or (ending in _AGGREGATES and words[at[end]]):
                 continue
             else:
-                key = _LAST, btf.name_of(end), ""
+                rank, first = _LAST, btf.name_of(end)
         elif name or kind in _NUMBERS:
-            key = _RANKS.get(kind, _LAST), name, name
+            rank, first = _RANKS.get(kind, _LAST), name
         elif kind in _ENUMS:
             enumerators = btf.items(id)[0]
-            key = 0, text[enumerators[0]] if enumerators else "", ""
+            rank, first = 0, text[enumerators[0]] if enumerators else ""
         else:
-            key = nameless
-        found.setdefault(key, []).append(id)
+            rank, first = _LAST, ""
+        # one text is compared faster than three things, and no name has a NUL
+        found.setdefault(f"{rank}{first}\0{name}", []).append(id)
     hashes = _Hashes(btf)
-    ids: list[int] = []
+    hashes.update(dict.fromkeys(protos, 0))  # nothing of them is hashed
+    nameless = f"{_LAST}\0"
+    found[nameless] = sorted([*found.get(nameless, ()), *protos])
     for key in sorted(found):
         alike = found[key]
-        ids += sorted(alike, key=hashes.whole) if len(alike) > 1 else alike
-    return ids
+        if len(alike) > 1:
+            if brought:
+                alike = [id for id in alike if not brought(id)]
+            alike.sort(key=hashes.__getitem__)
+        yield from alike
 
 
 def _end(btf: Btf, id: int) -> int:
@@ -295,70 +316,67 @@ def _end(btf: Btf, id: int) -> int:
     raise btf.bad(id, "refers to itself, or to too many types in a row")
 
 
-class _Hashes:
+class _Hashes(dict[int, int]):
     """A number for each type that differs where two of one name do, whatever their ids."""
 
-    __slots__ = ("_btf", "_heads", "_texts")
-
     def __init__(self, btf: Btf) -> None:
+        super().__init__()
         self._btf = btf
         self._heads: dict[int, int] = {}
-        self._texts: dict[int, int] = {}
+        self._names = _NameHashes(btf)
 
-    def whole(self, id: int) -> int:
-        """That of a type with its members, if it has some."""
-        if self._btf.kinds[id] == types.FUNC_PROTO and not self._btf.named(id):
-            return 0  # nothing of them is hashed, and there are very many
-        return self._of(id, whole=True)
+    def __missing__(self, id: int) -> int:
+        found = self[id] = self._of(id, whole=True)
+        return found
 
     def _head(self, id: int) -> int:
         """That of a type without its members."""
-        found = self._heads.get(id)
-        if found is None:
-            found = self._heads[id] = self._of(id, whole=False)
+        found = self._heads[id] = self._of(id, whole=False)
         return found
 
     def _of(self, id: int, *, whole: bool) -> int:
-        btf = self._btf
+        btf, kinds, names = self._btf, self._btf.kinds, self._names
         before = []
-        kind = btf.kinds[id]
-        for _ in range(_DEEPEST):
-            found = self._named(0, btf.named(id))
+        kind = kinds[id]
+        while kind in _FOLLOWED:
+            found = names[btf.named(id)]
             if kind == types.ARRAY:
-                found = _mixed(found, btf.items(id)[2][0])
-            elif kind not in _FOLLOWED:
-                break
+                found = found * 31 + btf.items(id)[2][0]
             before.append(found)
+            if len(before) == _DEEPEST:
+                raise btf.bad(id, "refers to itself, or to too many types in a row")
             id = btf.parts(id)[0]
-            kind = btf.kinds[id]
-        else:
-            raise btf.bad(id, "refers to itself, or to too many types in a row")
+            kind = kinds[id]
+        found = names[btf.named(id)]
         if kind in _ENUMS:
             for name in btf.items(id)[0]:
-                found = self._named(found, name)
+                if name:
+                    found = found * 31 + names[name] & _MASK
         elif whole and kind in _AGGREGATES:
-            names, members, _ = btf.items(id)
-            for name, member in zip(names, members, strict=True):
-                found = _mixed(self._named(found, name), self._head(member))
+            heads = self._heads
+            for name, member, _ in zip(*btf.items(id), strict=True):
+                if name:
+                    found = found * 31 + names[name]
+                head = heads[member] if member in heads else self._head(member)
+                found = found * 31 + head & _MASK
         for each in reversed(before):
-            found = _mixed(each, found)
+            found = each * 31 + found & _MASK
         return found
 
-    def _named(self, before: int, offset: int) -> int:
-        """A hash with the name at a string offset mixed in; without a name it stays the same."""
-        if not offset:
-            return before
-        found = self._texts.get(offset)
-        if found is None:
-            found = 0
-            for byte in self._btf.text[offset].encode("utf-8", "surrogateescape"):
-                found = found * 31 + (byte - 256 if byte > 127 else byte)
-            found = self._texts[offset] = found & _MASK
-        return _mixed(before, found)
+
+class _NameHashes(dict[int, int]):
+    """String offset -> hash of the name there; kept once worked out."""
+
+    def __init__(self, btf: Btf) -> None:
+        super().__init__({0: 0})
+        self._btf = btf
+
+    def __missing__(self, offset: int) -> int:
+        found = 0
+        for byte in self._btf.text[offset].encode("utf-8", "surrogateescape"):
+            found = found * 31 + (byte - 256 if byte > 127 else byte)
+        self[offset] = found = found & _MASK
+        return found
 
 
 _MASK = (1 << 64) - 1
-
-
-def _mixed(before: int, more: int) -> int:
-    return before * 31 + more & _MASK

@@ -203,11 +203,14 @@ class Btf:
         Parameters: names, types.  Variables: types, offsets, sizes.  An array is a single item:
         element, index type, count.
         """
-        start = self.at[id]
-        info = self.words[start + 1]
-        kind = kind_of(info)
-        width = types.ITEM_WORDS[kind] or types.FIXED_WORDS[kind]
-        found = self.words[start + 3 : start + types.words_in(info)].tolist()
+        start = self.at[id] + 3
+        info = self.words[start - 2]
+        kind = info >> 24 & 0x7F  # kind_of and vlen_of, without the price of a call
+        fixed = types.FIXED_WORDS[kind]
+        width = types.ITEM_WORDS[kind]
+        end = start + fixed + width * (info & 0xFFFFFF)
+        found = self.words[start:end].tolist()
+        width = width or fixed
         if width == 3:
             return found[0::3], found[1::3], found[2::3]
         return (found[0::2], found[1::2]) if width == 2 else (found,)
@@ -220,15 +223,15 @@ class Btf:
         """
         words, at = self.words, self.at[id]
         info = words[at + 1]
-        kind = info >> 24 & 0x7F  # kind_of and vlen_of, without the price of a call
-        if kind in types.REFERENCES:
-            return [words[at + 2]]
-        if kind in (types.STRUCT, types.UNION):
+        kind = info >> 24 & 0x7F  # as above
+        if kind == types.STRUCT or kind == types.UNION:
             members: list[int] = words[at + 4 : at + 3 + 3 * (info & 0xFFFFFF) : 3].tolist()
             return members
         if kind == types.FUNC_PROTO:  # the first is what it returns
             params: list[int] = words[at + 2 : at + 3 + 2 * (info & 0xFFFFFF) : 2].tolist()
             return params
+        if kind in types.REFERENCES:
+            return [words[at + 2]]
         return [words[at + 3]] if kind == types.ARRAY else []
 
     def _place(self, id: int) -> int:
@@ -279,25 +282,19 @@ class Btf:
         return found
 
     def _read_strings(self, found: dict[int, str]) -> None:
-        from itertools import accumulate
-
         if self.base:
             self.base._read_strings(found)
-        raw = self.strings.split(b"\0")[:-1]
-        offsets = accumulate((len(each) + 1 for each in raw), initial=self.strings_start)
+        at = self.strings_start
         if self.strings.isascii():  # as almost always: then one decoding serves all
-            texts = self.strings.decode("ascii").split("\0")[:-1]
+            for text in self.strings.decode("ascii").split("\0")[:-1]:
+                if len(text) <= MAX_NAME:
+                    found[at] = text
+                at += len(text) + 1
         else:
-            texts = [each.decode("utf-8", "surrogateescape") for each in raw]
-        pairs = zip(offsets, texts, strict=False)
-        if max(map(len, raw), default=0) <= MAX_NAME:
-            found.update(pairs)
-        else:
-            found.update(
-                (at, text)
-                for (at, text), each in zip(pairs, raw, strict=False)
-                if len(each) <= MAX_NAME
-            )
+            for raw in self.strings.split(b"\0")[:-1]:
+                if len(raw) <= MAX_NAME:
+                    found[at] = raw.decode("utf-8", "surrogateescape")
+                at += len(raw) + 1
 
     # -------------------------------------------------------------- sizes
 
@@ -313,24 +310,19 @@ class Btf:
 
     def size_of(self, id: int) -> int:
         """Size in bytes of a value of this type; BadData for void, FWD and functions."""
-        at = id
+        end = id
         count = 1
         for _ in range(MAX_DEPTH):
-            at = self.skip_modifiers(at, typedefs=True)
-            kind = self.kind(at)
+            kind = self.kind(end)
+            if kind in _SIZED:
+                return count * self.size(end)
             if kind == types.PTR:
                 return count * self.pointer_size
-            if kind == types.VAR:
-                at = self.target(at)
-            elif kind == types.ARRAY:
-                array = self.type(at)
-                assert isinstance(array, types.Array)
-                count *= array.nr_elems
-                at = array.type_id
-            elif kind in _SIZED:
-                return count * self.size(at)
-            else:
+            if kind not in _CHAINED:
                 raise self.bad(id, f"has no size, being {types.KIND_NAMES[kind]} in the end")
+            if kind == types.ARRAY:
+                count *= self.items(end)[2][0]
+            end = self.parts(end)[0]
         raise self.bad(id, "refers to itself, or to too many types in a row")
 
     def align_of(self, id: int) -> int:

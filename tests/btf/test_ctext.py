@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable
 
 import pytest
@@ -238,6 +240,17 @@ def test_padding(size: int, members: list[tuple[object, ...]], lines: list[str])
     assert body(b, [b.struct("s", size, members)]) == f"struct s {{\n{text}}};\n\n"  # type: ignore[arg-type]  # rows of a table
 
 
+def test_gaps_in_what_is_packed() -> None:
+    """That it is packed is known by its last member, and decides what fills the first gap."""
+    members = [("a", CHAR, 0), ("b", INT, 32), ("c", INT, 72)]
+    b = basics()
+    s = b.struct("s", 13, members)
+    assert body(b, [s]) == (
+        "struct s {\n\tchar a;\n\tint: 0;\n\tint b;\n\tchar: 8;\n\tint c;\n"
+        "} __attribute__((packed));\n\n"
+    )
+
+
 def test_packed() -> None:
     b = basics()
     s = b.struct("s", 5, [("a", CHAR, 0), ("b", INT, 8)])
@@ -338,6 +351,43 @@ def test_two_of_one_name_are_sorted_by_what_they_hold() -> None:
         b.struct("s", 8, [("b", INT, 0)])
         texts.add(body(b, unsorted=False))
     assert len(texts) == 1
+
+
+def test_nameless_ones_are_sorted_by_what_they_hold() -> None:
+    """They are written nowhere, but what they name is: here the announcements of three structs."""
+    texts = set()
+    for order in itertools.permutations("abc"):
+        b = basics()
+        for name in order:
+            pointer = b.ptr(b.fwd(name))
+            b.union("", 8, [(f"to_{name}", pointer, 0)])
+        held = b.union("", 8, [("in", LONG, 0)])
+        b.struct("holder", 8, [("", held, 0)])
+        texts.add(body(b, unsorted=False))
+    [text] = texts
+    assert sorted(re.findall(r"struct (\w);", text)) == ["a", "b", "c"]
+
+
+USES: list[tuple[str, Callable[[BtfBuilder, int], object], bool]] = [
+    ("member", lambda b, enum: b.struct("s", 4, [("e", enum, 0)]), False),
+    ("element", lambda b, enum: b.array(enum, 2), False),
+    ("typedef", lambda b, enum: b.typedef("t", enum), False),
+    ("pointer", lambda b, enum: b.ptr(enum), False),
+    ("parameter", lambda b, enum: b.func_proto(0, [("e", enum)]), False),
+    ("result", lambda b, enum: b.func_proto(enum, []), True),
+    ("nothing", lambda b, enum: None, True),
+]
+
+
+@pytest.mark.parametrize(("use", "alone"), [case[1:] for case in USES], ids=[c[0] for c in USES])
+def test_nameless_enums_stand_alone_if_nothing_names_them(
+    use: Callable[[BtfBuilder, int], object], alone: bool
+) -> None:
+    """What a function gives back is not looked at, as in bpftool."""
+    for unsorted in (False, True):
+        b = basics()
+        use(b, b.enum("", [("RED", 0)]))
+        assert ("\nenum {\n\tRED = 0,\n};\n" in "\n" + body(b, unsorted=unsorted)) == alone
 
 
 def test_names_that_are_taken_get_a_number() -> None:

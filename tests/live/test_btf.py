@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -281,14 +281,12 @@ def clang(source: str, directory: Path, *flags: str, target: Sequence[str] = ("b
     assert done.returncode == 0, done.stderr[:4000]
 
 
-def definitions(btf: Btf, order: list[int]) -> Iterator[tuple[str, int, str]]:
+def definitions(btf: Btf, order: Iterable[int]) -> Iterator[tuple[str, int, str]]:
     """Each definition of a header, its type, and the tag that the type goes by in it."""
     text = CText(btf)
-    found = Definitions(btf)
-    for root in order:
-        for id, whole in found.of(root):
-            kind = types.KIND_NAMES[btf.kinds[id]].lower()
-            yield text.top(id, whole), id if whole else 0, f"{kind} {text.name(id)}"
+    for id, whole in Definitions(btf).of(order):
+        kind = types.KIND_NAMES[btf.kinds[id]].lower()
+        yield text.top(id, whole), id if whole else 0, f"{kind} {text.name(id)}"
 
 
 def assertions(type: types.Composite, tag: str) -> Iterator[str]:
@@ -305,7 +303,7 @@ def assertions(type: types.Composite, tag: str) -> Iterator[str]:
 def test_sizes_and_offsets_are_those_of_the_kernel(how: str, vmlinux: Btf, tmp_path: Path) -> None:
     """A compiler lays out every struct of the header as the kernel's own did."""
     _need_compiler()
-    order = sorted_ids(vmlinux) if how == "sorted" else list(range(1, vmlinux.type_count))
+    order = sorted_ids(vmlinux) if how == "sorted" else range(1, vmlinux.type_count)
     text = ""
     checks: list[str] = []
     structs = 0
