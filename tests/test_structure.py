@@ -136,7 +136,7 @@ OFF_THE_PATH = {
 }
 """Files no ordinary command loads, and why they are free to import at the top."""
 
-MOST_MODULES = 30
+MOST_MODULES = 20
 """Modules of the package that the help of an object may load."""
 
 

@@ -6,42 +6,34 @@ named by its id, by its name, or by a path of the bpf file system where it is pi
 
 from __future__ import annotations
 
-import errno
-
-from ...command import HELP, IGNORE, NEEDS, WHAT, Command, Object, Place
+from ...command import HELP, IGNORE, NEEDS, WHAT, Command, Object, Place, later
 from ...errors import errno_status
 from ...places import FILE, MAP, PROG, read_word
-from .creating import create, read_device, read_inner, read_type, sized
-from .elements import (
-    delete,
-    dump,
-    freeze,
-    getnext,
-    lookup,
-    no_key,
-    no_value,
-    pin,
-    pop,
-    read_flags,
-    read_key,
-    read_limit,
-    read_value,
-    stray,
-    update,
-)
-from .events import event_pipe, read_event_map, read_index
-from .exchange import diff, export, import_, no_file, read_interval, read_other, read_target, watch
-from .listing import show
 
-DATA = Place("DATA", read_key, definition="{ [hex] BYTES | JSON }", absent=no_key)
-EVENT_MAP = Place("MAP", read_event_map)
-VALUE = Place("VALUE", read_value, definition="{ DATA | MAP | PROG }", absent=no_value)
-UPDATE_FLAGS = Place("UPDATE_FLAGS", read_flags, definition="{ any | exist | noexist }")
-TARGET = Place("TARGET", read_target, definition="{ MAP | PATH }")
-OTHER = Place("OTHER", read_other, definition="{ MAP | file FILE }")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import creating, elements, events, exchange, listing
+else:  # one command needs one of them
+    creating, elements, events, exchange, listing = later(
+        __name__, "creating elements events exchange listing"
+    )
+
+_EINVAL = 22
+
+DATA = Place("DATA", elements.read_key, definition="{ [hex] BYTES | JSON }", absent=elements.no_key)
+KEY_TO_DELETE = Place(
+    "DATA", elements.read_any_key, definition=DATA.definition, absent=elements.need_key
+)
+EVENT_MAP = Place("MAP", events.read_event_map)
+VALUE = Place(
+    "VALUE", elements.read_value, definition="{ DATA | MAP | PROG }", absent=elements.no_value
+)
+UPDATE_FLAGS = Place("UPDATE_FLAGS", elements.read_flags, definition="{ any | exist | noexist }")
+TARGET = Place("TARGET", exchange.read_target, definition="{ MAP | PATH }")
+OTHER = Place("OTHER", exchange.read_other, definition="{ MAP | file FILE }")
 TYPE = Place(
     "TYPE",
-    read_type,
+    creating.read_type,
     definition="""\
 { hash | array | prog_array | perf_event_array | percpu_hash |
                  percpu_array | stack_trace | cgroup_array | lru_hash |
@@ -55,27 +47,32 @@ TYPE = Place(
 _NEW_MAP = (
     FILE,
     TYPE,
-    Place("KEY_SIZE", sized("key size")),
-    Place("VALUE_SIZE", sized("value size")),
-    Place("MAX_ENTRIES", sized("max entries")),
+    Place("KEY_SIZE", lambda words, call: creating.read_size(words, call, "key size")),
+    Place("VALUE_SIZE", lambda words, call: creating.read_size(words, call, "value size")),
+    Place("MAX_ENTRIES", lambda words, call: creating.read_size(words, call, "max entries")),
     Place("name NAME", read_word),
-    Place("FLAGS", sized("flags")),
-    Place("MAP", read_inner),
-    Place("NAME", read_device),
+    Place("FLAGS", lambda words, call: creating.read_size(words, call, "flags")),
+    Place("MAP", creating.read_inner),
+    Place("NAME", creating.read_device),
 )
 
 OBJECT = Object(
     "map",
     (
         Command(
-            "{ show | list }   [MAP]", show, (MAP,), words=(0, 2), wrong=WHAT, access="read each"
+            "{ show | list }   [MAP]",
+            listing.show,
+            (MAP,),
+            words=(0, 2),
+            wrong=WHAT,
+            access="read each",
         ),
         Command(
             """\
 create     FILE type TYPE key KEY_SIZE value VALUE_SIZE \\
                                   entries MAX_ENTRIES name NAME [flags FLAGS] \\
                                   [inner_map MAP] [offload_dev NAME]""",
-            create,
+            creating.create,
             _NEW_MAP,
             hidden="[dev NAME]",
             words=7,
@@ -85,88 +82,102 @@ create     FILE type TYPE key KEY_SIZE value VALUE_SIZE \\
         ),
         Command(
             "dump       MAP [limit N] [recursive]",
-            dump,
-            (MAP, Place("N", read_limit)),
+            elements.dump,
+            (MAP, Place("N", elements.read_limit)),
             words=(2, 3, 4, 5),
             extra=HELP,
             access="read each",
         ),
         Command(
             "update     MAP [key DATA] [value VALUE] [UPDATE_FLAGS]",
-            update,
+            elements.update,
             (MAP, DATA, VALUE, UPDATE_FLAGS),
             words=2,
-            extra=stray,
+            extra=elements.stray,
             access="write",
         ),
-        Command("lookup     MAP [key DATA]", lookup, (MAP, DATA), words=2, extra=stray),
         Command(
-            "getnext    MAP [key DATA]",
-            getnext,
-            (MAP, Place("DATA", read_key)),
-            words=2,
-            extra=stray,
+            "lookup     MAP [key DATA]", elements.lookup, (MAP, DATA), words=2, extra=elements.stray
         ),
         Command(
-            "delete     MAP  key DATA", delete, (MAP, DATA), words=2, extra=stray, access="write"
+            "getnext    MAP [key DATA]",
+            elements.getnext,
+            (MAP, Place("DATA", elements.read_any_key)),
+            words=2,
+            extra=elements.stray,
+        ),
+        Command(
+            "delete     MAP  key DATA",
+            elements.delete,
+            (MAP, KEY_TO_DELETE),
+            words=2,
+            extra=elements.stray,
+            access="write",
         ),
         Command(
             "pin        MAP  FILE",
-            pin,
+            elements.pin,
             (MAP, FILE),
             words=3,
             wrong=NEEDS,
-            status=errno_status(errno.EINVAL),
+            status=errno_status(_EINVAL),
             extra=IGNORE,
         ),
         Command(
             "event_pipe MAP [cpu N index M] [type NAME [file FILE]]",
-            event_pipe,
+            events.event_pipe,
             (
                 EVENT_MAP,
-                Place("N", read_index("CPU ID")),
-                Place("M", read_index("index")),
+                Place("N", lambda words, call: events.read_index(words, "CPU ID")),
+                Place("M", lambda words, call: events.read_index(words, "index")),
                 Place("NAME", read_word),
                 FILE,
             ),
             access="write",
         ),
-        Command("peek       MAP", lookup, (MAP, DATA), hidden="[key DATA]", words=2, extra=stray),
+        Command(
+            "peek       MAP",
+            elements.lookup,
+            (MAP, DATA),
+            hidden="[key DATA]",
+            words=2,
+            extra=elements.stray,
+        ),
         Command(
             "push       MAP value VALUE",
-            update,
+            elements.update,
             (MAP, DATA, VALUE, UPDATE_FLAGS),
             hidden="[key DATA] [UPDATE_FLAGS]",
             words=2,
-            extra=stray,
+            extra=elements.stray,
             access="write",
         ),
-        Command("pop        MAP", pop, (MAP,), words=2, extra=IGNORE, access="write"),
+        Command("pop        MAP", elements.pop, (MAP,), words=2, extra=IGNORE, access="write"),
         Command(
             "enqueue    MAP value VALUE",
-            update,
+            elements.update,
             (MAP, DATA, VALUE, UPDATE_FLAGS),
             hidden="[key DATA] [UPDATE_FLAGS]",
             words=2,
-            extra=stray,
+            extra=elements.stray,
             access="write",
         ),
-        Command("dequeue    MAP", pop, (MAP,), words=2, extra=IGNORE, access="write"),
-        Command("freeze     MAP", freeze, (MAP,), words=2, wrong=NEEDS, access="write"),
-        Command("export     MAP [file FILE]", export, (MAP, FILE), words=2, wrong=NEEDS),
+        Command("dequeue    MAP", elements.pop, (MAP,), words=2, extra=IGNORE, access="write"),
+        Command("freeze     MAP", elements.freeze, (MAP,), words=2, wrong=NEEDS, access="write"),
+        Command("export     MAP [file FILE]", exchange.export, (MAP, FILE), words=2, wrong=NEEDS),
         Command(
             "import     TARGET file FILE [UPDATE_FLAGS] [dry_run]",
-            import_,
-            (TARGET, Place("FILE", read_word, absent=no_file), UPDATE_FLAGS),
+            exchange.import_,
+            (TARGET, Place("FILE", read_word, absent=exchange.no_file), UPDATE_FLAGS),
             words=3,
             wrong=NEEDS,
             access="write",
         ),
-        Command("diff       MAP OTHER", diff, (MAP, OTHER), words=4, wrong=NEEDS),
+        Command("diff       MAP OTHER", exchange.diff, (MAP, OTHER), words=4, wrong=NEEDS),
         Command(
             "watch      MAP [interval S]",
-            watch,
-            (MAP, Place("S", read_interval)),
+            exchange.watch,
+            (MAP, Place("S", exchange.read_interval)),
             words=2,
             wrong=NEEDS,
         ),

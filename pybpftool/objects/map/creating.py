@@ -11,8 +11,6 @@ from .elements import read_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ...command import Call, Options, Words
     from ...kernel.handles import Map
 
@@ -75,15 +73,11 @@ def read_type(words: Words, call: Call) -> int:
     return found
 
 
-def sized(what: str) -> Callable[[Words, Call], int]:
-    """A reader of one of create's numbers, which must not be given twice."""
-
-    def read(words: Words, call: Call) -> int:
-        if call.bound.get(call.keyword):
-            raise PybpftoolError(f"{what} already specified")
-        return read_number(words, what)
-
-    return read
+def read_size(words: Words, call: Call, what: str) -> int:
+    """One of create's numbers, which must not be given twice."""
+    if call.bound.get(call.keyword):
+        raise PybpftoolError(f"{what} already specified")
+    return read_number(words, what)
 
 
 def read_device(words: Words, call: Call) -> int:

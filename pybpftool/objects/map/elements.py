@@ -29,11 +29,16 @@ def read_map(words: Words, call: Call) -> Map:
 
 
 def read_key(words: Words, call: Call) -> bytes:
+    if "key" not in call.bound and not _shape(call).key_size:
+        raise PybpftoolError("unnecessary key")
+    return read_any_key(words, call)
+
+
+def read_any_key(words: Words, call: Call) -> bytes:
+    """A key, be it one of no bytes."""
     shape = _shape(call)
     if "key" in call.bound:
         raise PybpftoolError("duplicate key")
-    if not shape.key_size and call.row.run not in (getnext, delete):
-        raise PybpftoolError("unnecessary key")
     if is_typed(words, shape.key_size, bool(call.bound["map"].info.btf_key_type_id)):
         from ...entries.typed import encoder_of, typed_entries
 
@@ -44,8 +49,12 @@ def read_key(words: Words, call: Call) -> bytes:
 
 
 def no_key(call: Call) -> None:
-    if _shape(call).key_size or call.row.run is delete:
-        raise PybpftoolError("did not find key")
+    if _shape(call).key_size:
+        need_key(call)
+
+
+def need_key(call: Call) -> None:
+    raise PybpftoolError("did not find key")
 
 
 def read_value(words: Words, call: Call) -> bytes | Handle | Given:

@@ -12,8 +12,6 @@ from .exchange import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ...btf.decode import Reader
     from ...command import Call, Options, Record, Words
     from ...kernel.handles import Map
@@ -82,15 +80,11 @@ def read_event_map(words: Words, call: Call) -> Map:
     return opened
 
 
-def read_index(what: str) -> Callable[[Words, Call], int]:
-    """A reader of a number whose absence is told as a misplaced keyword."""
-
-    def read(words: Words, call: Call) -> int:
-        if not len(words):
-            raise PybpftoolError(f"what is '{words.last}'?")
-        return read_number(words, what)
-
-    return read
+def read_index(words: Words, what: str) -> int:
+    """A number whose absence is told as a misplaced keyword."""
+    if not len(words):
+        raise PybpftoolError(f"what is '{words.last}'?")
+    return read_number(words, what)
 
 
 def _event(record: Record) -> str:

@@ -20,8 +20,7 @@ else:  # one command needs one of them
         __name__, "attaching checking dumping listing loading profiling running top tracing"
     )
 
-_INVALID = errno_status(22)
-"""Exit status of who says no more than EINVAL."""
+_EINVAL = 22
 
 
 def _read_path(words: Words, call: Call) -> str:
@@ -105,7 +104,7 @@ OBJECT = Object(
             (PROG, FILE),
             words=3,
             wrong=NEEDS,
-            status=_INVALID,
+            status=errno_status(_EINVAL),
             extra=IGNORE,
         ),
         Command(
@@ -145,7 +144,7 @@ OBJECT = Object(
             (PROG, ATTACH_TYPE, MAP),
             words=3,
             wrong=NEEDS,
-            status=_INVALID,
+            status=errno_status(_EINVAL),
             extra=IGNORE,
             access="write",
         ),
@@ -155,7 +154,7 @@ OBJECT = Object(
             (PROG, ATTACH_TYPE, MAP),
             words=3,
             wrong=NEEDS,
-            status=_INVALID,
+            status=errno_status(_EINVAL),
             extra=IGNORE,
             access="write",
         ),
@@ -192,7 +191,7 @@ run PROG \\
             ),
             words=3,
             wrong=NEEDS,
-            status=_INVALID,
+            status=errno_status(_EINVAL),
         ),
         Command("tracelog", tracing.tracelog, words=(0,)),
         Command(
