@@ -18,6 +18,7 @@ from .explain import source_at
 from .externs import Extern
 from .link import link
 from .load import virtual
+from .maps import WITHOUT_ENTRIES
 from .reach import PRESENT, reached
 from .struct_ops import home, lay
 from .target import attach_target
@@ -157,6 +158,9 @@ class _Check:
                 reason = self.facts.map_type(map.type)
             if reason:
                 self.of_maps[index] = _problem("map_type", map.name, f"map '{map.name}': {reason}")
+            elif not (map.max_entries or map.type in WITHOUT_ENTRIES):
+                reason = f"map '{map.name}' has no max_entries"
+                self.of_maps[index] = _problem("map_size", map.name, reason)
             elif map.type == _STRUCT_OPS_MAP:
                 reason = self._operations(map)
                 if reason:

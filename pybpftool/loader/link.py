@@ -44,7 +44,8 @@ class Linked:
 
 
 def link(found: ObjectSpec, program: ProgramSpec) -> Linked:
-    """The program with all functions behind it that it calls or takes the address of.
+    """The program with all functions behind it that it calls or takes the address of; the one that
+    takes its exceptions, which nobody calls, comes last.
 
     BadData for a call of what is no function.
     """
@@ -61,24 +62,33 @@ def link(found: ObjectSpec, program: ProgramSpec) -> Linked:
         linked.functions.append((base, function))
         return _calls(found, function, base)
 
-    # not recursive: a chain of calls may be longer than Python's stack
-    open_calls = [append(program)]
-    while open_calls:
-        call = next(open_calls[-1], None)
-        if call is None:
-            open_calls.pop()
-            continue
-        target = call[1]
-        waiting.append(call)
-        if target not in places:
-            at = bisect_left(starts, target)
-            if at == len(starts) or starts[at] != target:
-                raise BadData(
-                    f"program '{program.name}' calls instruction {target} of .text,"
-                    " where no function begins"
-                )
-            places[target] = len(linked.code) // SLOT
-            open_calls.append(append(found.functions[at]))
+    def follow(first: Iterator[tuple[int, int, bool]]) -> None:
+        # not recursive: a chain of calls may be longer than Python's stack
+        open_calls = [first]
+        while open_calls:
+            call = next(open_calls[-1], None)
+            if call is None:
+                open_calls.pop()
+                continue
+            target = call[1]
+            waiting.append(call)
+            if target not in places:
+                at = bisect_left(starts, target)
+                if at == len(starts) or starts[at] != target:
+                    raise BadData(
+                        f"program '{program.name}' calls instruction {target} of .text,"
+                        " where no function begins"
+                    )
+                places[target] = len(linked.code) // SLOT
+                open_calls.append(append(found.functions[at]))
+
+    follow(append(program))
+    catchers = found.catchers.get(program.name, [])
+    if len(catchers) == 1:  # the verifier refuses to choose
+        catcher = _catcher(found, program, catchers[0])
+        if catcher.slot not in places:
+            places[catcher.slot] = len(linked.code) // SLOT
+            follow(append(catcher))
     for slot, called, is_address in waiting:
         at, distance = slot * SLOT, places[called] - slot - 1
         struct.pack_into("=i", linked.code, at + 4, distance)
@@ -87,6 +97,15 @@ def link(found: ObjectSpec, program: ProgramSpec) -> Linked:
             linked.code[at : at + 2 * SLOT] = encode([Insn(WIDE, register, FUNC, 0, distance)])
     _add_rest(found, linked)
     return linked
+
+
+def _catcher(found: ObjectSpec, program: ProgramSpec, name: str) -> FunctionSpec:
+    for each in found.functions:
+        if each.name == name and not each.hidden:
+            return each
+    raise BadData(
+        f"program '{program.name}': there is no global function '{name}' to take its exceptions"
+    )
 
 
 def _calls(found: ObjectSpec, function: FunctionSpec, base: int) -> Iterator[tuple[int, int, bool]]:

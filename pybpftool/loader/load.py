@@ -18,7 +18,6 @@ from .core import Core, poison
 from .explain import explain, plain, source_at
 from .externs import Extern
 from .link import link
-from .read import kconfig_map
 from .sanitize import fix_datasecs, sanitize
 from .struct_ops import home, lay
 from .target import MULTI, attach_target, where_to_trace
@@ -35,13 +34,17 @@ if TYPE_CHECKING:
     from .spec import MapSpec, ObjectSpec, ProgramSpec
     from .struct_ops import Laid
 
-_STRUCT_OPS, _EXT = 27, 28
-"""BPF_PROG_TYPE_STRUCT_OPS and _EXT (uapi/linux/bpf.h)."""
+_KPROBE, _STRUCT_OPS, _EXT = 2, 27, 28
+"""BPF_PROG_TYPE_KPROBE, _STRUCT_OPS and _EXT (uapi/linux/bpf.h)."""
+_UPROBE_MULTI = 48
+"""BPF_TRACE_UPROBE_MULTI."""
+_USDT = "usdt", "usdt.s"
 _PROG_ARRAY = 3
 _NO_KFUNC = 2002000000
 """The first of the helpers that are called in the place of missing functions, as in libbpf."""
-_LOG, _LARGEST_LOG = 1 << 16, 1 << 26
-"""Bytes of the verifier's log: at first, and at most."""
+_LOG, _LARGEST_LOG = (1 << 24) - 1, 1 << 26
+"""Bytes of the verifier's log: at first as many as every kernel takes, for each try costs another
+verification; and at most."""
 
 
 class LoadedMap:
@@ -241,8 +244,8 @@ class _Load:
         externs.typed(self.externs, found.btf, lambda: self.kernel.btf, self.kernel.modules)
         size = externs.place_values(self.externs, found.btf)
         if size:
-            contents = externs.values(self.externs, found.btf, size, virtual)
-            found.maps.append(kconfig_map(found, contents))
+            map = next(each for each in found.maps if each.section == spec.KCONFIG)
+            map.contents = externs.values(self.externs, found.btf, size, virtual)
             places = {
                 each.spec.name: each.offset
                 for each in self.externs
@@ -289,8 +292,7 @@ class _Load:
         btf = self.found.btf
         if btf is None or not features.knows("btf"):
             return
-        hidden = {each.name for each in self.found.functions if each.hidden}
-        fixed = fix_datasecs(btf, self.found.variables, hidden)
+        fixed = fix_datasecs(btf, self.found.variables, self.found.hidden)
         blob = sanitize(fixed, features.knows)
         try:
             self.btf_fd = self.loaded.hold(calls.btf_load(blob))
@@ -423,8 +425,8 @@ class _Load:
 
     def _load_program(self, program: ProgramSpec, linked: Linked) -> Fd:
         fields = self._fields(program, linked)
-        room = bytearray(_LOG)
         level = self.log_level
+        room = bytearray(_LOG)  # memory only once it is written to
         while True:
             fd, error = calls.try_prog_load(
                 program.prog_type,
@@ -438,7 +440,7 @@ class _Load:
             if fd is not None:
                 break
             if error == errno.ENOSPC and level and len(room) < _LARGEST_LOG:
-                room = bytearray(len(room) * 4)
+                room = bytearray(_LARGEST_LOG)
             elif not level:
                 level = 1
             else:
@@ -463,8 +465,12 @@ class _Load:
             "prog_flags": program.flags | (kind.flags if kind is not None else 0),
             "kern_version": self.found.version,
         }
+        if program.prog_type == _KPROBE and not self.found.version:
+            fields["kern_version"] = externs.kernel_version()  # the only type that once needed it
         if kind is not None and kind.optional and not features.knows("expected_attach_type"):
             fields["expected_attach_type"] = 0
+        if kind is not None and kind.word in _USDT and features.knows("uprobe_multi"):
+            fields["expected_attach_type"] = _UPROBE_MULTI  # what attaches them then
         if program.ifindex:
             fields["prog_ifindex"] = program.ifindex
         if self.btf_fd is not None and linked.func_info and features.knows("btf_func"):
@@ -537,7 +543,7 @@ class _Load:
 
 
 def _text(room: bytearray) -> str:
-    return bytes(room).split(b"\0", 1)[0].decode("utf-8", "replace")
+    return room[: room.find(0)].decode("utf-8", "replace")  # the kernel ends it in any case
 
 
 def virtual(name: str) -> int | None:

@@ -23,6 +23,8 @@ PERF_EVENT_ARRAY, RINGBUF, USER_RINGBUF, ARENA, STRUCT_OPS = 4, 27, 31, 33, 26
 _MAPS_OF_MAPS = (12, 13)
 _WITHOUT_BTF = (PERF_EVENT_ARRAY, 8, 7, 12, 13, 14, 25, 16, 17, 15, 18, 22, 23, ARENA)
 """Types of which the kernel takes no types of keys and values."""
+WITHOUT_ENTRIES = (PERF_EVENT_ARRAY, 19, 21, 24, 28, 29, 32)
+"""Types that need no max_entries: there is one for each CPU, or storage of something else."""
 _DEVMAPS = (14, 25)
 _RDONLY_PROG, _MMAPABLE, _VTYPE_BTF_OBJ_FD = 1 << 7, 1 << 10, 1 << 15
 _DEFAULT_DIRECTORY = "/sys/fs/bpf"
@@ -98,12 +100,14 @@ def _entries(wanted: MapSpec) -> int:
 
 
 def ring_size(wanted: int) -> int:
-    """Bytes of a ring buffer: whole pages, their number a power of two."""
-    page = mmap.PAGESIZE
-    if wanted % page == 0 and (wanted // page) & (wanted // page - 1) == 0 and wanted:
+    """Bytes of a ring buffer: whole pages, their number a power of two.
+
+    None and too many are not changed: the kernel tells.
+    """
+    if not wanted or wanted > 1 << 31:
         return wanted
-    size = page
-    while size < wanted and size < 1 << 31:
+    size = mmap.PAGESIZE
+    while size < wanted:
         size *= 2
     return size
 

@@ -130,6 +130,11 @@ class MapSpec:
         self.contents: bytes | None = None
         self.frozen = False
 
+    @property
+    def whole_name(self) -> str:
+        """What a user calls it: not cut to what the kernel keeps, where the section is its name."""
+        return self.section if self.section.startswith((".data.", ".rodata.")) else self.name
+
 
 class ExternSpec:
     """Something the program wants of the kernel: ``section`` is .kconfig or .ksyms.
@@ -155,14 +160,18 @@ class ObjectSpec:
     ``name``: the file's, up to its first dot, at most 15 characters; ``license`` and ``version``:
     what it says of itself.  ``functions``: those of .text, by their first slot ascending.
     ``references``: by section and slot.  ``variables``: where the ELF symbols of each section of
-    data lie, for BTF that does not say: section -> (bytes, {name: offset}).
+    data lie, for BTF that does not say: section -> (bytes, {name: offset}).  ``hidden``: names of
+    the variables and of the functions of .text that only the object sees.  ``catchers``: program ->
+    functions that are to take its exceptions.
     """
 
     __slots__ = (
         "btf",
+        "catchers",
         "ext",
         "externs",
         "functions",
+        "hidden",
         "license",
         "maps",
         "name",
@@ -186,5 +195,7 @@ class ObjectSpec:
         self.references: dict[str, dict[int, Reference]] = {}
         self.variables: dict[str, tuple[int, Mapping[str, int]]] = {}
         self.operations: dict[str, dict[int, str]] = {}
+        self.hidden: set[str] = set()
+        self.catchers: dict[str, list[str]] = {}
         self.btf: Btf | None = None
         self.ext: Ext | None = None

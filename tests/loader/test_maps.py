@@ -24,7 +24,10 @@ def test_variables_are_in_the_last_pages_of_an_arena(length: int, far: bool, pag
 
 @pytest.mark.parametrize(
     ("wanted", "size"),
-    [(0, PAGE), (1, PAGE), (PAGE, PAGE), (PAGE + 1, 2 * PAGE), (3 * PAGE, 4 * PAGE)],
+    [
+        *((1, PAGE), (PAGE, PAGE), (PAGE + 1, 2 * PAGE), (3 * PAGE, 4 * PAGE)),
+        *((0, 0), ((1 << 31) - 1, 1 << 31), ((1 << 31) + PAGE, (1 << 31) + PAGE)),
+    ],
 )
 def test_ring_buffers_are_powers_of_two(wanted: int, size: int) -> None:
     assert ring_size(wanted) == size

@@ -35,9 +35,12 @@ class ElfBuilder:
     def code(self, name: str, slots: int = 2) -> int:
         return self.section(name, EXIT * slots, flags=EXECUTABLE)
 
-    def symbol(self, name: str, section: int, value: int, size: int, info: int = 0x12) -> int:
-        """Number of the new symbol; a global function unless ``info`` says otherwise."""
-        packed = struct.pack("<IBBHQQ", self.string(name), info, 0, section, value, size)
+    def symbol(
+        self, name: str, section: int, value: int, size: int, info: int = 0x12, other: int = 0
+    ) -> int:
+        """Number of the new symbol; a global function unless ``info`` says otherwise, seen from
+        outside unless ``other`` says otherwise."""
+        packed = struct.pack("<IBBHQQ", self.string(name), info, other, section, value, size)
         self._symbols += packed
         return len(self._symbols) // 24 - 1
 
