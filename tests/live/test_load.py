@@ -14,12 +14,16 @@ from typing import Any
 
 import pytest
 
+from pybpftool.elf.file import REL
 from pybpftool.kernel import calls
 from pybpftool.kernel._abi import ffi
+from pybpftool.kernel.handles import map_info
 from pybpftool.kernel.syscall import lib
 from pybpftool.loader.load import load
 from pybpftool.loader.read import read_object
 from tests.live.compare import Both, ours
+from tests.support.btf_builder import BtfBuilder
+from tests.support.elf_builder import EXECUTABLE, EXIT, ElfBuilder
 from tests.support.need import kernel_lacks, need
 from tests.support.run import Ended
 
@@ -310,6 +314,81 @@ def test_another_type(section: str, kind: str, both: Both, compiled: Any, place:
         shutil.rmtree(place, ignore_errors=True)
     assert ends[0] == ends[1]
     assert ends[0][1]
+
+
+def maps_in_order(*names: str) -> bytes:
+    """An object with a map of maps, ``outer``, and what is put into it, ``inner``: as gcc makes it,
+    for clang puts first what another refers to."""
+    types = BtfBuilder()
+    number = types.int("int", 4, signed=True)
+
+    def define(name: str, fields: dict[str, int], *rest: tuple[str, int]) -> int:
+        pairs = [(each, types.ptr(types.array(number, fields[each]))) for each in fields]
+        size = 8 * len(fields)
+        members = [(name, id, 64 * at) for at, (name, id) in enumerate([*pairs, *rest])]
+        return types.var(name, types.struct(name, size, members))
+
+    inner = define("inner", {"type": 2, "max_entries": 2, "key_size": 4, "value_size": 4})
+    slots = types.array(types.ptr(inner - 1), 0)  # of the struct before the variable
+    fields = {"type": 12, "max_entries": 4, "key_size": 4}
+    variables = {"inner": inner, "outer": define("outer", fields, ("values", slots))}
+    sizes = {"inner": 32, "outer": 40}
+    starts = {name: sum(sizes[each] for each in names[:at]) for at, name in enumerate(names)}
+    types.datasec(".maps", 0, [(variables[name], 0, sizes[name]) for name in names])
+    elf = ElfBuilder()
+    code = elf.section("xdp", struct.pack("<BBhi", 0xB7, 0, 0, 2) + EXIT, flags=EXECUTABLE)
+    elf.symbol("one", code, 0, 16)
+    maps = elf.section(".maps", bytes(72), flags=3)
+    symbols = {name: elf.symbol(name, maps, starts[name], sizes[name], 0x11) for name in names}
+    slot = struct.pack("<QQ", starts["outer"] + 24 + 8, symbols["inner"] << 32 | 2)
+    elf.section(".rel.maps", slot, REL, info=maps)
+    elf.section("license", b"GPL\0", flags=3)
+    elf.section(".BTF", types.blob())
+    return elf.blob()
+
+
+@pytest.mark.parametrize("names", [("inner", "outer"), ("outer", "inner")])
+def test_load_slots_last(
+    names: tuple[str, str], both: Both, place: str, pins: str, tmp_path: Path
+) -> None:
+    made = tmp_path / "slots.o"
+    made.write_bytes(maps_in_order(*names))
+    line = ["prog", "loadall", str(made), place, "pinmaps", f"{pins}/maps"]
+    assert ours(*line).status == 0
+    assert len(ours("-j", "map", "dump", "pinned", f"{pins}/maps/outer").json) == 1
+    for path in (place, f"{pins}/maps"):
+        shutil.rmtree(path)
+    ended = both.reference(*line)
+    if names[0] == "inner":
+        assert ended.status == 0
+        assert len(ours("-j", "map", "dump", "pinned", f"{pins}/maps/outer").json) == 1
+        shutil.rmtree(f"{pins}/maps")
+    else:
+        assert ended.status != 0
+        assert "failed to initialize slot" in ended.err
+
+
+def test_load_hidden_maps(both: Both, compiled: Any, place: str) -> None:
+    text = OBJECTS["maps"].replace("} counts", "} __hidden counts")
+    made = compiled("hidden_map", text)
+    assert ours("prog", "loadall", made, place).status == 0
+    assert "counts" in [each["name"] for each in maps_of(f"{place}/one")]
+    shutil.rmtree(place)
+    if both.reference.version < (7, 8):
+        pytest.skip("the older reference took it for what it is")
+    assert both.reference("prog", "loadall", made, place).status != 0
+
+
+def test_load_unsigned_numbers(both: Both, compiled: Any, place: str, pins: str) -> None:
+    made = compiled("arena_high", OBJECTS["arena"].replace("0x70000000", "0xf0000000"))
+    ended = ours("prog", "loadall", made, place, "pinmaps", f"{pins}/maps")
+    if ended.status:
+        kernel_lacks("arenas", ended.err)
+    with calls.obj_get(f"{pins}/maps/memory") as fd:
+        assert map_info(fd).map_extra == 0xF0000000
+    for path in (place, f"{pins}/maps"):
+        shutil.rmtree(path)
+    assert both.reference("prog", "loadall", made, place).status != 0
 
 
 def test_maps_of_variables_are_pinned_by_their_whole_names(

@@ -84,6 +84,19 @@ def test_a_function_is_put_behind(tmp_path: Path) -> None:
     assert [each.hidden for each in found.functions] == [True, False]
 
 
+@pytest.mark.parametrize(("linkage", "how"), [(STATIC, "static"), (EXTERN, "defined elsewhere")])
+def test_maps_that_are_not_the_object_s_own(linkage: int, how: str, tmp_path: Path) -> None:
+    types = BtfBuilder()
+    kind = types.ptr(types.array(types.int("int", 4, signed=True), 2))
+    map = types.var("mine", types.struct("map", 8, [("type", kind, 0)]), linkage=linkage)
+    types.datasec(".maps", 8, [(map, 0, 8)])
+    made = Made(EXIT)
+    made.symbol("mine", made.section(".maps", bytes(8)), 0, 8, info=1)
+    made.section(".BTF", types.blob())
+    with pytest.raises(BadData, match=f"map 'mine' is {how}, which a map cannot be"):
+        made.read(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("visibility", "linkage", "mapped"),
     [(0, GLOBAL, True), (1, GLOBAL, False), (2, GLOBAL, False), (0, STATIC, False)],

@@ -28,8 +28,9 @@ class ElfBuilder:
         known = {"flags": 0, "offset": len(self._body), "size": len(data), "link": 0, "info": 0}
         flags, offset, size, link, info = (known | fields).values()
         self._body += data
+        entry = {SYMTAB: 24, REL: 16}.get(type, 0)
         name_at = self.string(name)
-        self._sections.append((name_at, type, flags, 0, offset, size, link, info, 8, 0))
+        self._sections.append((name_at, type, flags, 0, offset, size, link, info, 8, entry))
         return len(self._sections) - 1
 
     def code(self, name: str, slots: int = 2) -> int:
