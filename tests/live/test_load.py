@@ -369,7 +369,7 @@ def test_load_slots_last(
 
 
 def test_load_hidden_maps(both: Both, compiled: Any, place: str) -> None:
-    text = OBJECTS["maps"].replace("} counts", "} __hidden counts")
+    text = OBJECTS["maps"].replace("struct {", "__hidden struct {", 1)
     made = compiled("hidden_map", text)
     assert ours("prog", "loadall", made, place).status == 0
     assert "counts" in [each["name"] for each in maps_of(f"{place}/one")]
