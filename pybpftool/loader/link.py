@@ -29,10 +29,19 @@ class Linked:
     """A whole program: ``code`` is changed by the relocations that are still to come.
 
     ``references``, ``core_relos``: by slot of ``code``.  ``func_info``, ``line_info``: the rows the
-    kernel takes, empty where the file has none for some function.
+    kernel takes, empty where the file has none for some function.  ``tables``: where an instruction
+    that refers to a table of jumps may lead to.
     """
 
-    __slots__ = ("code", "core_relos", "func_info", "functions", "line_info", "references")
+    __slots__ = (
+        "code",
+        "core_relos",
+        "func_info",
+        "functions",
+        "line_info",
+        "references",
+        "tables",
+    )
 
     def __init__(self) -> None:
         self.code = bytearray()
@@ -41,6 +50,7 @@ class Linked:
         self.core_relos: list[tuple[int, CoreRelo]] = []
         self.func_info: list[tuple[int, ...]] = []
         self.line_info: list[tuple[int, ...]] = []
+        self.tables: dict[int, list[int]] = {}
 
 
 def link(found: ObjectSpec, program: ProgramSpec) -> Linked:
@@ -134,7 +144,7 @@ def _calls(found: ObjectSpec, function: FunctionSpec, base: int) -> Iterator[tup
 
 def _add_rest(found: ObjectSpec, linked: Linked) -> None:
     """References, CO-RE relocations and debug information, moved to where the code is now."""
-    whole = True
+    whole, left = True, _MOST
     for base, function in linked.functions:
         move = base - function.slot
         references = found.references.get(function.section, {})
@@ -145,6 +155,16 @@ def _add_rest(found: ObjectSpec, linked: Linked) -> None:
             if linked.code[(slot + move) * SLOT] == WIDE and slot + 1 == function.end:
                 raise BadData(f"'{function.name}' ends with half an instruction")
             linked.references.append((slot + move, reference))
+            if reference.kind == spec.TABLE:
+                left -= reference.index
+                if left < 0:
+                    raise BadData(f"'{function.name}' may jump to more than {_MOST} places")
+                entries = struct.unpack_from(
+                    f"={reference.index}Q", found.jump_tables, reference.offset
+                )
+                linked.tables[slot + move] = [each // SLOT + move for each in entries]
+                if not all(0 <= each < 1 << 32 for each in linked.tables[slot + move]):
+                    raise BadData(f"'{function.name}' has a table of jumps that leads nowhere")
         if found.ext is None:
             continue
         relos = found.ext.core_relos.get(function.section, [])

@@ -208,6 +208,7 @@ class _Load:
         self.fd_array: list[int] = [0]
         self.poisoned: dict[str, dict[int, str]] = {}
         self.maps: dict[int, LoadedMap] = {}
+        self.tables: dict[tuple[str, int], Fd] = {}
         self.operations: dict[str, tuple[int, Laid]] = {}
         self.members: dict[str, tuple[int, int, int]] = {}
 
@@ -390,6 +391,11 @@ class _Load:
                 if map.spec.type == maps.ARENA:
                     offset += maps.arena_offset(map.spec, features.knows)
                 _point(code, at, MAP_VALUE, fd, offset)
+            elif reference.kind == spec.TABLE:
+                key = program.name, reference.offset
+                if key not in self.tables:
+                    self.tables[key] = self.loaded.hold(maps.jump_table(linked.tables[slot]))
+                _point(code, at, MAP_VALUE, self.tables[key].fileno())
             elif reference.kind == spec.EXTERN_CALL:
                 self._call_kernel(program, code, slot, self.externs[reference.index])
             else:

@@ -34,6 +34,7 @@ _CODE_WITHOUT_PROGRAMS = ".text"
 _CATCHER = "exception_callback:"
 """What a tag on a program says before the name of the function that takes its exceptions."""
 _ARENA_VARIABLES = ".addr_space.1"
+_JUMP_TABLES = ".jumptables"
 
 
 def read_object(path: str, *, relaxed_maps: bool = False) -> ObjectSpec:
@@ -51,6 +52,8 @@ def read_object(path: str, *, relaxed_maps: bool = False) -> ObjectSpec:
         if section.is_code:
             _functions(file, section, found)
     _catchers(found)
+    tables = file.section(_JUMP_TABLES)
+    found.jump_tables = tables.data if tables is not None else b""
     found.variables = {
         section.name: (section.size, _variables(file, section))
         for section in file.sections
@@ -433,6 +436,10 @@ def _reference(
         if source not in (0, FUNC) or (symbol.value + imm) % SLOT:
             raise BadData(f"{label} is no function whose address could be taken")
         return Reference(spec.ADDRESS, (symbol.value + imm) // SLOT)
+    if target.name == _JUMP_TABLES:
+        if symbol.value % 8 or symbol.size % 8 or symbol.value + symbol.size > len(target.data):
+            raise BadData(f"{label}: bytes {symbol.value}+{symbol.size} are no table of jumps")
+        return Reference(spec.TABLE, symbol.size // 8, symbol.value)
     if (target.name, -1) in maps:
         return Reference(spec.DATA, maps[target.name, -1], symbol.value + imm)
     if target.name == ".maps" and (target.name, symbol.value) in maps:

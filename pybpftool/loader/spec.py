@@ -13,18 +13,19 @@ if TYPE_CHECKING:
     from .ext import Ext
     from .kinds import ProgKind
 
-MAP, DATA, CALL, ADDRESS, EXTERN, EXTERN_CALL = range(6)
+MAP, DATA, CALL, ADDRESS, EXTERN, EXTERN_CALL, TABLE = range(7)
 """What an instruction refers to: a map, a variable in one, a function it calls, the address of a
-function, something of the kernel, a function of the kernel it calls."""
+function, something of the kernel, a function of the kernel it calls, a table of jumps."""
 
 KCONFIG, KSYMS = ".kconfig", ".ksyms"
 """The sections in which BTF lists what is wanted of the kernel."""
 
 
 class Reference:
-    """What an instruction refers to: ``index`` of the map, extern or (a slot) function.
+    """What an instruction refers to: ``index`` of the map, extern or (a slot) function; of a table,
+    how many entries it has.
 
-    ``offset``: in bytes into the contents of the map.
+    ``offset``: in bytes into the contents of the map, or the section of tables.
     """
 
     __slots__ = ("index", "kind", "offset")
@@ -162,7 +163,8 @@ class ObjectSpec:
     ``references``: by section and slot.  ``variables``: where the ELF symbols of each section of
     data lie, for BTF that does not say: section -> (bytes, {name: offset}).  ``hidden``: names of
     the variables and of the functions of .text that only the object sees.  ``catchers``: program ->
-    functions that are to take its exceptions.
+    functions that are to take its exceptions.  ``jump_tables``: the section of such tables, 8 bytes
+    for a place to jump to, which is a byte of the section of code.
     """
 
     __slots__ = (
@@ -172,6 +174,7 @@ class ObjectSpec:
         "externs",
         "functions",
         "hidden",
+        "jump_tables",
         "license",
         "maps",
         "name",
@@ -188,6 +191,7 @@ class ObjectSpec:
         self.name = name
         self.license = ""
         self.version = 0
+        self.jump_tables = b""
         self.programs: list[ProgramSpec] = []
         self.functions: list[FunctionSpec] = []
         self.maps: list[MapSpec] = []

@@ -176,6 +176,40 @@ def test_nothing_to_take_exceptions(made: Made, says: str, tmp_path: Path) -> No
         link(found, found.programs[0])
 
 
+def jumping(table: int, size: int, *places: int) -> Made:
+    """A program, and a function that it calls, which refers to a table of jumps within .text."""
+    made = Made(CALL)
+    text = made.section(".text", EXIT + LOAD + EXIT, flags=4)
+    made.refers_to(made.symbol("called", text, 8, 24))
+    tables = made.section(".jumptables", struct.pack(f"<{len(places)}Q", *places))
+    symbol = made.symbol("jumps", tables, table, size, info=0x11)
+    made.section(".rel.text", struct.pack("<QQ", 8, symbol << 32 | 1), REL, info=text)
+    return made
+
+
+def test_a_table_of_jumps_moves_with_its_function(tmp_path: Path) -> None:
+    """Byte 24 of .text is slot 3, and the function's first, slot 1, becomes slot 2."""
+    found = jumping(8, 16, 0, 24, 8).read(tmp_path)
+    linked = link(found, found.programs[0])
+    assert linked.tables == {2: [4, 2]}
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (jumping(4, 8, 8, 8), "bytes 4[+]8 are no table of jumps"),
+        (jumping(8, 9, 8, 8, 8), "bytes 8[+]9 are no table of jumps"),
+        (jumping(8, 16, 8, 8), "bytes 8[+]16 are no table of jumps"),
+        (jumping(0, 8, 1 << 63), "a table of jumps that leads nowhere"),
+        (jumping(0, 8 * 1_000_001, *[8] * 1_000_001), "may jump to more than 1000000 places"),
+    ],
+)
+def test_tables_that_are_none(made: Made, says: str, tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=says):
+        found = made.read(tmp_path)
+        link(found, found.programs[0])
+
+
 def test_half_an_instruction(tmp_path: Path) -> None:
     """What refers to a map is two slots, of which the program has one."""
     made = Made(LOAD[:8], tail=b"")
