@@ -368,6 +368,33 @@ def test_load_slots_last(
         assert "failed to initialize slot" in ended.err
 
 
+def test_load_linked_maps(both: Both, compiled: Any, place: str, tmp_path: Path) -> None:
+    counts = """
+        struct counts { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 2);
+                        __type(key, int); __type(value, int); };
+    """
+    one = """
+        extern struct counts second SEC(".maps");
+        struct counts first SEC(".maps");
+        SEC("xdp") int one(void *ctx) {
+            int k = 1;
+            return !!bpf_map_lookup_elem(&first, &k) + !!bpf_map_lookup_elem(&second, &k);
+        }
+    """
+    parts = [
+        compiled("linked_one", counts + one),
+        compiled("linked_two", counts + 'struct counts second SEC(".maps");'),
+    ]
+    made = str(tmp_path / "linked.o")
+    ended = both.reference("gen", "object", made, *parts)
+    need(not ended.status, f"needs a reference that links: {ended.err}")
+    assert ours("prog", "loadall", made, place) == Ended(b"", b"", 0)
+    assert sorted(each["name"] for each in maps_of(f"{place}/one")) == ["first", "second"]
+    assert "btf_id" in ours("-j", "prog", "show", "pinned", f"{place}/one").json
+    shutil.rmtree(place)
+    assert both.reference("prog", "loadall", made, place).status != 0
+
+
 def test_load_hidden_maps(both: Both, compiled: Any, place: str) -> None:
     text = OBJECTS["maps"].replace("struct {", "__hidden struct {", 1)
     made = compiled("hidden_map", text)
