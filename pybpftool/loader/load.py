@@ -298,6 +298,8 @@ class _Load:
         try:
             self.btf_fd = self.loaded.hold(calls.btf_load(blob))
         except KernelError as error:
+            if any(each.type == maps.STRUCT_OPS for each in self.found.maps):
+                raise error.said("the BTF, without which there is no struct_ops") from error
             # nothing but names and lines is lost without it
             self.tell(f"{self.found.path}: the kernel does not take its BTF: {error.reason}")
 
@@ -373,7 +375,9 @@ class _Load:
             try:
                 reason = self.core.relocate(code.code, slot, relo)
             except PybpftoolError as error:
-                raise PybpftoolError(f"program '{name}', instruction {slot}: {error}") from error
+                what = f"instruction {slot}: "
+                message = f"program '{name}', {what}{error.message.removeprefix(what)}"
+                raise PybpftoolError(message) from error
             if reason is not None:
                 reasons[slot] = reason
 
