@@ -121,6 +121,23 @@ def page_size() -> int:
     return os.sysconf("SC_PAGESIZE")
 
 
+def kernel_version() -> int:
+    """KERNEL_VERSION(a, b, c) of the running kernel, for programs that name or compare it.
+
+    Kprobe programs had to name it before Linux 5.0.  0 where it cannot be told.  Ubuntu and Debian
+    tell the true one elsewhere than in the release.
+    """
+    system = os.uname()
+    ubuntu = (read_text("/proc/version_signature") or "").split()[2:3]
+    debian = system.version.partition("Debian ")[2].split()[:1]
+    for word in (*ubuntu, *debian, system.release):
+        parts = word.split("-")[0].split("+")[0].split(".")[:3]
+        if len(parts) == 3 and all(part.isascii() and part.isdigit() for part in parts):
+            major, minor, patch = (int(part[:8]) for part in parts)
+            return (major << 16 | minor << 8 | min(patch, 255)) & 0xFFFFFFFF
+    return 0
+
+
 def wall_clock(since_boot: int) -> int:
     """Unix seconds of a moment that the kernel told in ns since boot (spec 2.1).
 

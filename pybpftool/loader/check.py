@@ -17,6 +17,7 @@ from .core import Core
 from .explain import source_at
 from .externs import Extern
 from .link import link
+from .maps import INSN_ARRAY, WITHOUT_ENTRIES
 from .patch import POISON, poison
 from .reach import PRESENT, reached
 from .struct_ops import home, lay
@@ -129,23 +130,29 @@ class _Check:
     # -------------------------------------------------------------- the object
 
     def _maps(self) -> None:
-        known = self._enum("bpf_map_type")
         for index, map in enumerate(self.found.maps):
             if map.section.startswith("?"):  # of operations, which are made only on demand
                 self.unwanted |= {*self.found.operations.get(map.name, {}).values()}
                 continue
-            label = word(MAP_TYPES, map.type) or str(map.type)
-            reason = f"this kernel has no maps of type {label}"
-            if not known or map.type in known:
-                reason = self.facts.map_type(map.type)
+            reason = self._no_maps(map.type)
             if reason:
                 self.of_maps[index] = _problem("map_type", map.name, f"map '{map.name}': {reason}")
+            elif not (map.max_entries or map.type in WITHOUT_ENTRIES):
+                reason = f"map '{map.name}' has no max_entries"
+                self.of_maps[index] = _problem("map_size", map.name, reason)
             elif map.type == _STRUCT_OPS_MAP:
                 reason = self._operations(map)
                 if reason:
                     self.of_maps[index] = _problem("struct_ops", map.name, reason)
             if map.frozen and map.contents is not None:
                 self.contents[index] = map.contents
+
+    def _no_maps(self, type: int) -> str:
+        """Why there are no maps of a type, empty where there are."""
+        known = self._enum("bpf_map_type")
+        if known and type not in known:
+            return f"this kernel has no maps of type {word(MAP_TYPES, type) or type}"
+        return self.facts.map_type(type)
 
     def _operations(self, map: MapSpec) -> str:
         """Learn what the programs of a struct of functions are for; or why they are for nothing."""
@@ -227,7 +234,7 @@ class _Check:
         yield from self._relocated(linked, poisoned)
         values = self._values(linked, poisoned)
         alone = {base for base, function in linked.functions[1:] if not function.hidden}
-        there = reached(linked.code, values, self.contents, alone)
+        there = reached(linked.code, values, self.contents, alone, linked.tables)
         if not refusals:
             for slot, problem in self._called(program, target, linked, there):
                 poisoned.setdefault(slot, problem)
@@ -237,7 +244,12 @@ class _Check:
     def _wanted(self, linked: Linked) -> Iterator[Record]:
         """What is missing of the maps and the things of the kernel that the program refers to."""
         seen: set[int] = set()
+        reason = self._no_maps(INSN_ARRAY) if linked.tables else ""
+        if reason:
+            yield _problem("map_type", ".jumptables", f"map '.jumptables': {reason}")
         for _, reference in linked.references:
+            if reference.kind == spec.TABLE:
+                continue
             if reference.kind in (spec.MAP, spec.DATA):
                 problem = self.of_maps.get(reference.index)
             else:
@@ -294,7 +306,7 @@ class _Check:
             index = reference.index
             if reference.kind == spec.DATA and index in self.contents:
                 found[slot] = index, reference.offset
-            elif reference.kind in (spec.MAP, spec.DATA):
+            elif reference.kind in (spec.MAP, spec.DATA, spec.TABLE):
                 found[slot] = PRESENT
             elif reference.kind == spec.EXTERN_CALL:
                 to = self.externs[index]

@@ -55,6 +55,8 @@ class Core:
         self._read: list[Btf] | None = None
         self._more: Iterator[Btf] = iter(())
         self._candidates: dict[tuple[str, int], list[tuple[Btf, int]]] = {}
+        # a type is one and the same all over an object: what was not it once, is not it later
+        self._left: dict[int, list[tuple[Btf, int]]] = {}
         self._answers: dict[tuple[int, str, int], _Answer] = {}
         self._budget = steps_of_an_object()
 
@@ -107,11 +109,13 @@ class Core:
             raise BadData(f"CO-RE relocation of {what}, which has no name to be found by")
         local = _value(btf, relo.type_id, kind, steps, bit)
         found: tuple[Btf, int, Value] | None = None
-        candidates = self.candidates(root)
+        candidates = self._left.get(relo.type_id) or self.candidates(root)
+        matching = []
         for other, id in candidates:
             match = self._match(relo, steps, other, id)
             if match is None:
                 continue
+            matching.append((other, id))
             value = _value(other, id, kind, *match)
             if found and (found[2].bit, found[2].value) != (value.bit, value.value):
                 raise BadData(
@@ -120,6 +124,7 @@ class Core:
                 )
             found = found or (other, id, value)
         if found:
+            self._left[relo.type_id] = matching
             return local, (found[0], found[2])
         if kind in (FIELD_EXISTS, ENUMVAL_EXISTS, *range(ID_TARGET, TYPE_SIZE + 1), TYPE_MATCHES):
             return local, (None, Value(0))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from ..btf import types
 from ..errors import PybpftoolError, during
+from ..kernel.proc import kernel_version
 from ..kernel.symbols import PATH as KALLSYMS
 from . import features, spec
 from .compare import compatible, essential
@@ -149,24 +149,6 @@ def virtual(name: str) -> int | None:
     if name == "LINUX_HAS_SYSCALL_WRAPPER":
         return int(features.knows("syscall_wrapper"))
     return None
-
-
-def kernel_version() -> int:
-    """LINUX_KERNEL_VERSION as programs compare it: three numbers in one."""
-    import re
-
-    uname = os.uname()
-    texts = [uname.release]
-    debian = re.search(r"Debian (\d+\.\d+\.\d+)", uname.version)
-    if debian:
-        texts.insert(0, debian[1])
-    try:
-        with open("/proc/version_signature") as file:
-            texts.insert(0, file.read().split()[2])
-    except (OSError, IndexError):
-        pass  # only Ubuntu has it
-    major, minor, patch = ([int(each) for each in re.findall(r"\d+", texts[0])[:3]] + [0] * 3)[:3]
-    return (major << 16) + (minor << 8) + min(patch, 255)
 
 
 # ------------------------------------------------------------------ symbols

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..insn.code import Insn
     from ..kernel.syscall import Fd
 
-_EBADF = 9
+_EBADF, _EINVAL = 9, 22
 _NOTHING = 0xFFFFFFFF  # no descriptor
 _MMAPABLE = 1 << 10
 _INT = 0, 1 << 24, 4, 1 << 24 | 32
@@ -155,6 +155,24 @@ def _perf_link() -> bool:
     return False
 
 
+def _uprobe_multi() -> bool:
+    """Whether such a link on a directory is refused for that, and for a process that is none."""
+    from ..kernel.calls import link_create
+
+    kind = _attach_type("trace_uprobe_multi")
+    where = {"path": b"/\0", "offsets": bytes(8), "cnt": 1}
+    with _prog("kprobe", expected=kind) as prog:
+        # what looked at threads instead of processes did not mind the second
+        for pid, refusal in ((0, _EBADF), (0xFFFFFFFF, _EINVAL)):
+            try:
+                link_create(prog, _NOTHING, kind, uprobe_multi={**where, "pid": pid}).close()
+            except KernelError as error:
+                if error.errno == refusal:
+                    continue
+            return False
+    return True
+
+
 def _arena() -> bool:
     from ..kernel import calls, words
 
@@ -205,6 +223,7 @@ _ASK: dict[str, Callable[[], bool]] = {
     "probe_read_kernel": _calls("probe_read_kernel"),
     "attach_cookie": _calls("get_attach_cookie"),
     "perf_link": _perf_link,
+    "uprobe_multi": _uprobe_multi,
     "arena": _arena,
     "far_map_values": _far_map_values,
     "syscall_wrapper": _syscall_wrapper,

@@ -29,10 +29,19 @@ class Linked:
     """A whole program: ``code`` is changed by the relocations that are still to come.
 
     ``references``, ``core_relos``: by slot of ``code``.  ``func_info``, ``line_info``: the rows the
-    kernel takes, empty where the file has none for some function.
+    kernel takes, empty where the file has none for some function.  ``tables``: where an instruction
+    that refers to a table of jumps may lead to.
     """
 
-    __slots__ = ("code", "core_relos", "func_info", "functions", "line_info", "references")
+    __slots__ = (
+        "code",
+        "core_relos",
+        "func_info",
+        "functions",
+        "line_info",
+        "references",
+        "tables",
+    )
 
     def __init__(self) -> None:
         self.code = bytearray()
@@ -41,10 +50,12 @@ class Linked:
         self.core_relos: list[tuple[int, CoreRelo]] = []
         self.func_info: list[tuple[int, ...]] = []
         self.line_info: list[tuple[int, ...]] = []
+        self.tables: dict[int, list[int]] = {}
 
 
 def link(found: ObjectSpec, program: ProgramSpec) -> Linked:
-    """The program with all functions behind it that it calls or takes the address of.
+    """The program with all functions behind it that it calls or takes the address of; the one that
+    takes its exceptions, which nobody calls, comes last.
 
     BadData for a call of what is no function.
     """
@@ -61,24 +72,33 @@ def link(found: ObjectSpec, program: ProgramSpec) -> Linked:
         linked.functions.append((base, function))
         return _calls(found, function, base)
 
-    # not recursive: a chain of calls may be longer than Python's stack
-    open_calls = [append(program)]
-    while open_calls:
-        call = next(open_calls[-1], None)
-        if call is None:
-            open_calls.pop()
-            continue
-        target = call[1]
-        waiting.append(call)
-        if target not in places:
-            at = bisect_left(starts, target)
-            if at == len(starts) or starts[at] != target:
-                raise BadData(
-                    f"program '{program.name}' calls instruction {target} of .text,"
-                    " where no function begins"
-                )
-            places[target] = len(linked.code) // SLOT
-            open_calls.append(append(found.functions[at]))
+    def follow(first: Iterator[tuple[int, int, bool]]) -> None:
+        # not recursive: a chain of calls may be longer than Python's stack
+        open_calls = [first]
+        while open_calls:
+            call = next(open_calls[-1], None)
+            if call is None:
+                open_calls.pop()
+                continue
+            target = call[1]
+            waiting.append(call)
+            if target not in places:
+                at = bisect_left(starts, target)
+                if at == len(starts) or starts[at] != target:
+                    raise BadData(
+                        f"program '{program.name}' calls instruction {target} of .text,"
+                        " where no function begins"
+                    )
+                places[target] = len(linked.code) // SLOT
+                open_calls.append(append(found.functions[at]))
+
+    follow(append(program))
+    catchers = found.catchers.get(program.name, [])
+    if len(catchers) == 1:  # the verifier refuses to choose
+        catcher = _catcher(found, program, catchers[0])
+        if catcher.slot not in places:
+            places[catcher.slot] = len(linked.code) // SLOT
+            follow(append(catcher))
     for slot, called, is_address in waiting:
         at, distance = slot * SLOT, places[called] - slot - 1
         struct.pack_into("=i", linked.code, at + 4, distance)
@@ -87,6 +107,15 @@ def link(found: ObjectSpec, program: ProgramSpec) -> Linked:
             linked.code[at : at + 2 * SLOT] = encode([Insn(WIDE, register, FUNC, 0, distance)])
     _add_rest(found, linked)
     return linked
+
+
+def _catcher(found: ObjectSpec, program: ProgramSpec, name: str) -> FunctionSpec:
+    for each in found.functions:
+        if each.name == name and not each.hidden:
+            return each
+    raise BadData(
+        f"program '{program.name}': there is no global function '{name}' to take its exceptions"
+    )
 
 
 def _calls(found: ObjectSpec, function: FunctionSpec, base: int) -> Iterator[tuple[int, int, bool]]:
@@ -115,7 +144,7 @@ def _calls(found: ObjectSpec, function: FunctionSpec, base: int) -> Iterator[tup
 
 def _add_rest(found: ObjectSpec, linked: Linked) -> None:
     """References, CO-RE relocations and debug information, moved to where the code is now."""
-    whole = True
+    whole, left = True, _MOST
     for base, function in linked.functions:
         move = base - function.slot
         references = found.references.get(function.section, {})
@@ -126,6 +155,16 @@ def _add_rest(found: ObjectSpec, linked: Linked) -> None:
             if linked.code[(slot + move) * SLOT] == WIDE and slot + 1 == function.end:
                 raise BadData(f"'{function.name}' ends with half an instruction")
             linked.references.append((slot + move, reference))
+            if reference.kind == spec.TABLE:
+                left -= reference.index
+                if left < 0:
+                    raise BadData(f"'{function.name}' may jump to more than {_MOST} places")
+                entries = struct.unpack_from(
+                    f"={reference.index}Q", found.jump_tables, reference.offset
+                )
+                linked.tables[slot + move] = [each // SLOT + move for each in entries]
+                if not all(0 <= each < 1 << 32 for each in linked.tables[slot + move]):
+                    raise BadData(f"'{function.name}' has a table of jumps that leads nowhere")
         if found.ext is None:
             continue
         relos = found.ext.core_relos.get(function.section, [])

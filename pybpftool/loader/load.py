@@ -15,6 +15,7 @@ from ..btf.reader import read_btf
 from ..errors import BadData, KernelError, PybpftoolError, during
 from ..insn.code import BTF_ID, KFUNC_CALL, MAP_FD, MAP_VALUE, SLOT, Insn, encode, registers
 from ..kernel import calls
+from ..kernel.proc import kernel_version
 from ..kernel.syscall import Closing
 from . import maps, spec
 from .kernels import Kernel
@@ -34,13 +35,17 @@ if TYPE_CHECKING:
     from .spec import MapSpec, ObjectSpec, ProgramSpec
     from .struct_ops import Laid
 
-_STRUCT_OPS = 27
-"""BPF_PROG_TYPE_STRUCT_OPS (uapi/linux/bpf.h)."""
+_KPROBE, _STRUCT_OPS = 2, 27
+"""BPF_PROG_TYPE_KPROBE and _STRUCT_OPS (uapi/linux/bpf.h)."""
+_UPROBE_MULTI = 48
+"""BPF_TRACE_UPROBE_MULTI."""
+_USDT = "usdt", "usdt.s"
 _PROG_ARRAY = 3
 _NO_KFUNC = 2002000000
 """The first of the helpers that are called in the place of missing functions, as in libbpf."""
-_LOG, _LARGEST_LOG = 1 << 16, 1 << 26
-"""Bytes of the verifier's log: at first, and at most."""
+_LOG, _LARGEST_LOG = (1 << 24) - 1, 1 << 26
+"""Bytes of the verifier's log: at first as many as every kernel takes, for each try costs another
+verification; and at most."""
 
 
 class LoadedMap:
@@ -153,6 +158,7 @@ class _Load:
         self.fd_array: list[int] = [0]
         self.poisoned: dict[str, dict[int, str]] = {}
         self.maps: dict[int, LoadedMap] = {}
+        self.tables: dict[tuple[str, int], Fd] = {}
         self.operations: dict[str, tuple[int, Laid]] = {}
         self.members: dict[str, tuple[int, int, int]] = {}
 
@@ -186,7 +192,6 @@ class _Load:
         if not found.externs or found.btf is None:
             return
         from . import externs
-        from .read import kconfig_map
 
         self.externs = [externs.Extern(each) for each in found.externs]
         contents = bytearray(externs.place_values(self.externs, found.btf))
@@ -197,7 +202,8 @@ class _Load:
         ):
             raise error
         if contents:
-            found.maps.append(kconfig_map(found, bytes(contents)))
+            map = next(each for each in found.maps if each.section == spec.KCONFIG)
+            map.contents = bytes(contents)
             places = {
                 each.spec.name: each.offset
                 for each in self.externs
@@ -246,8 +252,7 @@ class _Load:
         btf = self.found.btf
         if btf is None:
             return
-        hidden = {each.name for each in self.found.functions if each.hidden}
-        blob = fix_datasecs(btf, self.found.variables, hidden)
+        blob = fix_datasecs(btf, self.found.variables, self.found.hidden)
         try:
             self.btf_fd = self.loaded.hold(calls.btf_load(blob))
             self.btf_is_whole = True
@@ -260,6 +265,8 @@ class _Load:
         try:
             self.btf_fd = self.loaded.hold(calls.btf_load(blob))
         except KernelError as error:
+            if any(each.type == maps.STRUCT_OPS for each in self.found.maps):
+                raise error.said("the BTF, without which there is no struct_ops") from error
             # nothing but names and lines is lost without it
             self.tell(f"{self.found.path}: the kernel does not take its BTF: {error.reason}")
 
@@ -337,7 +344,9 @@ class _Load:
             try:
                 reason = self.core.relocate(code.code, slot, relo)
             except PybpftoolError as error:
-                raise PybpftoolError(f"program '{name}', instruction {slot}: {error}") from error
+                what = f"instruction {slot}: "
+                message = f"program '{name}', {what}{error.message.removeprefix(what)}"
+                raise PybpftoolError(message) from error
             if reason is not None:
                 reasons[slot] = reason
 
@@ -355,6 +364,11 @@ class _Load:
                 if map.spec.type == maps.ARENA:
                     offset += maps.arena_offset(map.spec, _knows)
                 _point(code, at, MAP_VALUE, fd, offset)
+            elif reference.kind == spec.TABLE:
+                key = program.name, reference.offset
+                if key not in self.tables:
+                    self.tables[key] = self.loaded.hold(maps.jump_table(linked.tables[slot]))
+                _point(code, at, MAP_VALUE, self.tables[key].fileno())
             elif reference.kind == spec.EXTERN_CALL:
                 self._call_kernel(program, code, slot, self.externs[reference.index])
             else:
@@ -392,8 +406,8 @@ class _Load:
 
     def _load_program(self, program: ProgramSpec, linked: Linked) -> Fd:
         fields = self._fields(program, linked)
-        room = bytearray(_LOG)
         level = self.log_level
+        room = bytearray(_LOG if level else 0)
         while True:
             fd, error = calls.try_prog_load(
                 program.prog_type,
@@ -406,10 +420,10 @@ class _Load:
             )
             if fd is not None:
                 break
-            if error == errno.ENOSPC and level and len(room) < _LARGEST_LOG:
-                room = bytearray(len(room) * 4)
-            elif not level:
-                level = 1
+            if not level:
+                level, room = 1, bytearray(_LOG)
+            elif error == errno.ENOSPC and len(room) < _LARGEST_LOG:
+                room = bytearray(_LARGEST_LOG)
             else:
                 raise self._refused(program, linked, error, room)
         if level:
@@ -434,8 +448,12 @@ class _Load:
             "prog_flags": program.flags | (kind.flags if kind is not None else 0),
             "kern_version": self.found.version,
         }
+        if program.prog_type == _KPROBE and not self.found.version:
+            fields["kern_version"] = kernel_version()  # the only type that once needed it
         if kind is not None and kind.optional and not _knows("expected_attach_type"):
             fields["expected_attach_type"] = 0
+        if kind is not None and kind.word in _USDT and _knows("uprobe_multi"):
+            fields["expected_attach_type"] = _UPROBE_MULTI  # what attaches them then
         if program.ifindex:
             fields["prog_ifindex"] = program.ifindex
         btf = self.btf_fd if linked.func_info else None
@@ -515,7 +533,7 @@ def _knows(feature: str) -> bool:
 
 
 def _text(room: bytearray) -> str:
-    return bytes(room).split(b"\0", 1)[0].decode("utf-8", "replace")
+    return room[: room.find(0)].decode("utf-8", "replace")  # the kernel ends it in any case
 
 
 def _point(code: bytearray, at: int, kind: int, low: int, high: int = 0) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..btf import types
 from ..errors import BadData
+from .sanitize import GLOBAL, STATIC
 from .spec import MapSpec
 
 TYPE_CHECKING = False
@@ -43,6 +44,9 @@ def user_maps(btf: Btf, offsets: dict[str, int], *, relaxed: bool = False) -> It
         variable = btf.type(each.type_id)
         if not isinstance(variable, types.Var):
             raise BadData(f"{btf.label}: section .maps holds [{each.type_id}], which is no VAR")
+        if variable.linkage != GLOBAL:
+            how = "static" if variable.linkage == STATIC else "defined elsewhere"
+            raise BadData(f"map {variable.name!a} is {how}, which a map cannot be")
         if variable.name not in offsets:
             raise BadData(f"map {variable.name!a}: there is no such symbol in section .maps")
         found = _definition(btf, variable.name, variable.type_id, relaxed=relaxed)

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from .spec import MapSpec
 
 PERF_EVENT_ARRAY, RINGBUF, USER_RINGBUF, ARENA, STRUCT_OPS = 4, 27, 31, 33, 26
+INSN_ARRAY = 34
 _MAPS_OF_MAPS = (12, 13)
 _WITHOUT_BTF = (PERF_EVENT_ARRAY, 8, 7, 12, 13, 14, 25, 16, 17, 15, 18, 22, 23, ARENA)
 """Types of which the kernel takes no types of keys and values."""
+WITHOUT_ENTRIES = (PERF_EVENT_ARRAY, 19, 21, 24, 28, 29, 32)
+"""Types that need no max_entries: there is one for each CPU, or storage of something else."""
 _DEVMAPS = (14, 25)
 _RDONLY_PROG, _MMAPABLE, _VTYPE_BTF_OBJ_FD = 1 << 7, 1 << 10, 1 << 15
 _DEFAULT_DIRECTORY = "/sys/fs/bpf"
@@ -95,12 +98,14 @@ def _entries(wanted: MapSpec) -> int:
 
 
 def ring_size(wanted: int) -> int:
-    """Bytes of a ring buffer: whole pages, their number a power of two."""
-    page = page_size()
-    if wanted % page == 0 and (wanted // page) & (wanted // page - 1) == 0 and wanted:
+    """Bytes of a ring buffer: whole pages, their number a power of two.
+
+    None and too many are not changed: the kernel tells.
+    """
+    if not wanted or wanted > 1 << 31:
         return wanted
-    size = page
-    while size < wanted and size < 1 << 31:
+    size = page_size()
+    while size < wanted:
         size *= 2
     return size
 
@@ -121,6 +126,24 @@ def fill(wanted: MapSpec, fd: Fd, knows: Callable[[str], bool]) -> None:
             calls.map_update(fd, bytes(4), wanted.contents)
         if wanted.frozen:
             calls.map_freeze(fd)
+
+
+def jump_table(slots: Sequence[int]) -> Fd:
+    """A new map of the slots of a program to which it may jump by its numbers.
+
+    Of an entry's 16 bytes the first four are the slot (struct bpf_insn_array_value of
+    linux/bpf.h).  Since Linux 6.19.
+    """
+    with during("map '.jumptables'"):
+        fd = calls.map_create(INSN_ARRAY, 4, 16, len(slots), b".jumptables")
+        try:
+            for index, slot in enumerate(slots):
+                calls.map_update(fd, _u32(index), struct.pack("=I12x", slot))
+            calls.map_freeze(fd)
+        except KernelError:
+            fd.close()
+            raise
+    return fd
 
 
 def arena_offset(wanted: MapSpec, knows: Callable[[str], bool]) -> int:

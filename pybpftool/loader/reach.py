@@ -17,7 +17,7 @@ from ..insn.code import WIDE, registers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import TypeAlias
 
     Value: TypeAlias = int | tuple[int, int] | None
@@ -72,15 +72,17 @@ def reached(
     values: Mapping[int, Value],
     contents: Mapping[int, bytes | None],
     verified_alone: set[int],
+    tables: Mapping[int, Iterable[int]],
 ) -> dict[int, bool]:
     """The slots that are reached -> whether they certainly are.
 
     ``code``: a linked program.  ``values``: by slot, what a 64-bit immediate that refers to
     something stands for.  ``contents``: of the frozen maps by index, None where the kernel
     will put in what is not known here.  ``verified_alone``: where functions begin that the kernel
-    verifies for any arguments.
+    verifies for any arguments.  ``tables``: by slot, where an instruction that refers to a table of
+    jumps may lead to.
     """
-    return _Walk(code, values, contents, verified_alone).run()
+    return _Walk(code, values, contents, verified_alone, tables).run()
 
 
 class _Walk:
@@ -96,18 +98,21 @@ class _Walk:
         values: Mapping[int, Value],
         contents: Mapping[int, bytes | None],
         verified_alone: set[int],
+        tables: Mapping[int, Iterable[int]],
     ) -> None:
         self.code = code
         self.insns = list(struct.iter_unpack("=BBhi", code))
         self.values = values
         self.contents = contents
         self.alone = verified_alone
+        self.tables = tables
         self.shared = _addresses_taken(self.insns)
         self.meeting = _meeting_places(self.insns)
         self.states: dict[int, _State] = {}
         self.waiting: list[int] = []
         self.queued: set[int] = set()
         self.seen: dict[int, bool] = {}
+        self.seen_tables: set[int] = set()
 
     def run(self) -> dict[int, bool]:
         """The answer of ``reached``."""
@@ -154,6 +159,12 @@ class _Walk:
             if src == insn.FUNC:
                 regs[dst] = PRESENT
                 self._come(slot + 1 + imm, _State({}, {}, certain=state.certain))
+            elif slot in self.tables:
+                regs[dst] = PRESENT
+                if slot not in self.seen_tables:
+                    self.seen_tables.add(slot)
+                    for to in self.tables[slot]:
+                        self._come(to, _State({}, {}, certain=False))
             elif slot in self.values:
                 regs[dst] = self.values[slot]
             elif src == 0 and slot + 1 < len(self.insns):
@@ -190,7 +201,7 @@ class _Walk:
     ) -> int:
         regs = state.regs
         what, is_long = op & _OP, op & 7 == insn.JMP32
-        if what == insn.EXIT:
+        if what == insn.EXIT or op == insn.JMP | insn.JA | insn.X:  # for the latter see tables
             return -1
         if what == insn.JA:
             return slot + 1 + (imm if is_long else off)

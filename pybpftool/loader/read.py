@@ -15,7 +15,7 @@ from . import spec
 from .ext import read_ext
 from .kinds import kind_of, target_of
 from .mapdefs import user_maps
-from .sanitize import EXTERN
+from .sanitize import EXTERN, GLOBAL, STATIC
 from .spec import ExternSpec, FunctionSpec, MapSpec, ObjectSpec, ProgramSpec, Reference
 
 TYPE_CHECKING = False
@@ -30,7 +30,10 @@ _ARRAY, _ARENA, _STRUCT_OPS = 2, 33, 26
 _RDONLY_PROG, _MMAPABLE, _LINK = 1 << 7, 1 << 10, 1 << 13
 _OPERATIONS = (".struct_ops", ".struct_ops.link", "?.struct_ops", "?.struct_ops.link")
 _CODE_WITHOUT_PROGRAMS = ".text"
+_CATCHER = "exception_callback:"
+"""What a tag on a program says before the name of the function that takes its exceptions."""
 _ARENA_VARIABLES = ".addr_space.1"
+_JUMP_TABLES = ".jumptables"
 
 
 def read_object(path: str, *, relaxed_maps: bool = False) -> ObjectSpec:
@@ -47,14 +50,21 @@ def read_object(path: str, *, relaxed_maps: bool = False) -> ObjectSpec:
     for section in file.sections:
         if section.is_code:
             _functions(file, section, found)
+    _catchers(found)
+    tables = file.section(_JUMP_TABLES)
+    found.jump_tables = tables.data if tables is not None else b""
     found.variables = {
         section.name: (section.size, _variables(file, section))
         for section in file.sections
         if section.type in (elf.PROGBITS, elf.NOBITS) and not section.is_code
     }
-    _maps(file, found, relaxed=relaxed_maps)
+    found.hidden = {each.name for each in found.functions if each.hidden}
+    found.hidden.update(
+        each.name for each in file.symbols if each.hidden and each.type == elf.OBJECT
+    )
     externs = dict(_externs(file, found))
     found.externs = list(externs.values())
+    _maps(file, found, relaxed=relaxed_maps)
     places = {index: place for place, index in enumerate(externs)}
     maps = _places(found)
     for section in file.sections:
@@ -152,6 +162,23 @@ def _describe(program: ProgramSpec) -> None:
         program.attach_type = program.kind.attach_type
 
 
+def _catchers(found: ObjectSpec) -> None:
+    """Which functions take the exceptions of a program: tags on it say so."""
+    if found.btf is None:
+        return
+    for id, kind in enumerate(found.btf.kinds_of_all()):
+        if kind != types.DECL_TAG or not found.btf.name_of(id).startswith(_CATCHER):
+            continue
+        tag = found.btf.type(id)
+        assert isinstance(tag, types.DeclTag)
+        if tag.component_idx != -1:
+            continue
+        program = found.btf.type(tag.type_id)
+        if not isinstance(program, types.Func) or program.linkage != GLOBAL:
+            raise BadData(f"'{tag.name}' is on '{program.name}', which is no global function")
+        found.catchers.setdefault(program.name, []).append(tag.name.removeprefix(_CATCHER))
+
+
 # ------------------------------------------------------------------ maps
 
 
@@ -166,6 +193,12 @@ def _maps(file: ElfFile, found: ObjectSpec, *, relaxed: bool) -> None:
     for section in file.sections:
         if _is_data(section):
             found.maps.append(_variable_map(section, found))
+    if found.externs and found.btf is not None:
+        from .externs import Extern, place_values
+
+        size = place_values([Extern(each) for each in found.externs], found.btf)
+        if size:
+            found.maps.append(_kconfig_map(found, size))
     for section in file.sections:
         if section.name in _OPERATIONS and section.data:
             found.maps += _operations(file, section, found)
@@ -241,7 +274,9 @@ def describe_variables(made: MapSpec, found: ObjectSpec) -> None:
     assert isinstance(datasec, types.Datasec)
     for each in datasec.vars:
         variable = found.btf.type(each.type_id)
-        if isinstance(variable, types.Var) and variable.linkage != 0:
+        if not isinstance(variable, types.Var) or variable.linkage == STATIC:
+            continue
+        if variable.name not in found.hidden:
             made.flags |= _MMAPABLE
             return
 
@@ -256,11 +291,14 @@ def _map_name(object_name: str, section: str) -> str:
     )
 
 
-def kconfig_map(found: ObjectSpec, contents: bytes) -> MapSpec:
-    """The map of the values that the kernel's configuration gives to the program's variables."""
+def _kconfig_map(found: ObjectSpec, size: int) -> MapSpec:
+    """The map of the values that the kernel's configuration gives to the program's variables.
+
+    ``size``: its bytes, which whoever loads the object knows.
+    """
     made = MapSpec(_map_name(found.name, spec.KCONFIG), spec.KCONFIG, _ARRAY)
-    made.key_size, made.value_size, made.max_entries = 4, len(contents), 1
-    made.contents, made.frozen = contents, True
+    made.key_size, made.value_size, made.max_entries = 4, size, 1
+    made.contents, made.frozen = b"", True
     made.flags = _RDONLY_PROG | _MMAPABLE
     if found.btf is not None:
         made.value_type_id = found.btf.find(spec.KCONFIG, types.DATASEC) or 0
@@ -399,6 +437,10 @@ def _reference(
         if source not in (0, FUNC) or (symbol.value + imm) % SLOT:
             raise BadData(f"{label} is no function whose address could be taken")
         return Reference(spec.ADDRESS, (symbol.value + imm) // SLOT)
+    if target.name == _JUMP_TABLES:
+        if symbol.value % 8 or symbol.size % 8 or symbol.value + symbol.size > len(target.data):
+            raise BadData(f"{label}: bytes {symbol.value}+{symbol.size} are no table of jumps")
+        return Reference(spec.TABLE, symbol.size // 8, symbol.value)
     if (target.name, -1) in maps:
         return Reference(spec.DATA, maps[target.name, -1], symbol.value + imm)
     if target.name == ".maps" and (target.name, symbol.value) in maps:

@@ -79,9 +79,11 @@ def fix_datasecs(
     ``sections``: by name of an ELF section its size in bytes and, by name of a variable, the byte
     where it begins; for ``.kconfig`` those of the map made for it.  ``hidden``: variables and
     subprograms whose symbols are not to be seen from outside: these become static.
-    A DATASEC that has its size already (a linker made the file) keeps its offsets.  The kernel
-    takes no extern variable: each is given a place, those of ``.ksyms`` an int's, and a function
-    in there is replaced by a variable, for only such may be in a DATASEC.
+    A DATASEC that has its size already (a linker made the file) keeps the offsets of variables
+    without a symbol; those of others are the symbols', for linkers forget them where one file had
+    the variable from another.  The kernel takes no extern variable: each is given a place, those of
+    ``.ksyms`` an int's, and a function in there is replaced by a variable, for only such may be in
+    a DATASEC.
     BadData when a variable or section is not among ``sections``.
     """
     draft = _Draft(btf)
@@ -134,6 +136,7 @@ def _placed(
         if known is None or not known[0]:
             raise btf.bad(id, f"stands for a section {name!a}, which the file lacks or is empty")
         size = known[0]
+    places = known[1] if known else {}
     for index, (var, offset, length) in enumerate(rows):
         at = _var(btf, draft, id, var)
         linkage = draft.words[at + 3]
@@ -144,11 +147,10 @@ def _placed(
         word = btf.name_of(var)
         if word in hidden and not outside:
             draft.words[at + 3] = STATIC
-        if fix:
-            places = known[1] if known else {}
-            if word not in places:
-                raise btf.bad(var, f"is a variable {word!a} of section {name!a} without a symbol")
+        if word in places:
             offset = places[word]
+        elif fix:
+            raise btf.bad(var, f"is a variable {word!a} of section {name!a} without a symbol")
         rows[index] = var, offset, length
     return size, rows
 

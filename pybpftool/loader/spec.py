@@ -13,18 +13,19 @@ if TYPE_CHECKING:
     from .ext import Ext
     from .kinds import ProgKind
 
-MAP, DATA, CALL, ADDRESS, EXTERN, EXTERN_CALL = range(6)
+MAP, DATA, CALL, ADDRESS, EXTERN, EXTERN_CALL, TABLE = range(7)
 """What an instruction refers to: a map, a variable in one, a function it calls, the address of a
-function, something of the kernel, a function of the kernel it calls."""
+function, something of the kernel, a function of the kernel it calls, a table of jumps."""
 
 KCONFIG, KSYMS = ".kconfig", ".ksyms"
 """The sections in which BTF lists what is wanted of the kernel."""
 
 
 class Reference:
-    """What an instruction refers to: ``index`` of the map, extern or (a slot) function.
+    """What an instruction refers to: ``index`` of the map, extern or (a slot) function; of a table,
+    how many entries it has.
 
-    ``offset``: in bytes into the contents of the map.
+    ``offset``: in bytes into the contents of the map, or the section of tables.
     """
 
     __slots__ = ("index", "kind", "offset")
@@ -130,6 +131,11 @@ class MapSpec:
         self.contents: bytes | None = None
         self.frozen = False
 
+    @property
+    def whole_name(self) -> str:
+        """What a user calls it: not cut to what the kernel keeps, where the section is its name."""
+        return self.section if self.section.startswith((".data.", ".rodata.")) else self.name
+
 
 class ExternSpec:
     """Something the program wants of the kernel: ``section`` is .kconfig or .ksyms.
@@ -155,14 +161,20 @@ class ObjectSpec:
     ``name``: the file's, up to its first dot, at most 15 characters; ``license`` and ``version``:
     what it says of itself.  ``functions``: those of .text, by their first slot ascending.
     ``references``: by section and slot.  ``variables``: where the ELF symbols of each section of
-    data lie, for BTF that does not say: section -> (bytes, {name: offset}).
+    data lie, for BTF that does not say: section -> (bytes, {name: offset}).  ``hidden``: names of
+    the variables and of the functions of .text that only the object sees.  ``catchers``: program ->
+    functions that are to take its exceptions.  ``jump_tables``: the section of such tables, 8 bytes
+    for a place to jump to, which is a byte of the section of code.
     """
 
     __slots__ = (
         "btf",
+        "catchers",
         "ext",
         "externs",
         "functions",
+        "hidden",
+        "jump_tables",
         "license",
         "maps",
         "name",
@@ -179,6 +191,7 @@ class ObjectSpec:
         self.name = name
         self.license = ""
         self.version = 0
+        self.jump_tables = b""
         self.programs: list[ProgramSpec] = []
         self.functions: list[FunctionSpec] = []
         self.maps: list[MapSpec] = []
@@ -186,5 +199,7 @@ class ObjectSpec:
         self.references: dict[str, dict[int, Reference]] = {}
         self.variables: dict[str, tuple[int, Mapping[str, int]]] = {}
         self.operations: dict[str, dict[int, str]] = {}
+        self.hidden: set[str] = set()
+        self.catchers: dict[str, list[str]] = {}
         self.btf: Btf | None = None
         self.ext: Ext | None = None

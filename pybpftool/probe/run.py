@@ -10,7 +10,7 @@ from ..insn.asm import exit_, mov64_imm
 from ..insn.code import Insn, encode
 from ..kernel import calls, syscall
 from ..kernel._abi import ffi
-from ..kernel.proc import page_size, read_text
+from ..kernel.proc import kernel_version, page_size
 from ..kernel.syscall import attempt, lib, new_attr
 from ..kernel.words import ATTACH_TYPES, MAP_TYPES, PROG_TYPES
 from . import tables
@@ -263,22 +263,6 @@ def numbers(fields: tables.Fields, held: list[Fd] | None = None) -> dict[str, in
             value = held[-1].fileno()
         found[name] = int(value)
     return found
-
-
-def kernel_version() -> int:
-    """The number that kprobe programs had to name before Linux 5.0: KERNEL_VERSION(a, b, c).
-
-    0 where it cannot be told.  Ubuntu and Debian tell the true one elsewhere than in the release.
-    """
-    system = os.uname()
-    ubuntu = (read_text("/proc/version_signature") or "").split()[2:3]
-    debian = system.version.partition("Debian ")[2].split()[:1]
-    for word in (*ubuntu, *debian, system.release):
-        parts = word.split("-")[0].split("+")[0].split(".")[:3]
-        if len(parts) == 3 and all(part.isascii() and part.isdigit() for part in parts):
-            major, minor, patch = (int(part[:8]) for part in parts)
-            return (major << 16 | minor << 8 | min(patch, 255)) & 0xFFFFFFFF
-    return 0
 
 
 def _storage_btf() -> bytes:

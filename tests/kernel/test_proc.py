@@ -158,3 +158,29 @@ def test_why_code_is_hidden(
         files["/proc/sys/kernel/kptr_restrict"] = f"{level}\n"
     monkeypatch.setattr(proc, "read_text", files.get)
     assert proc.why_hidden() == reason
+
+
+@pytest.mark.parametrize(
+    ("release", "version", "signature", "expected"),
+    [
+        ("6.18.44-1", "#1 SMP", None, (6, 18, 44)),
+        ("6.1.0-9-amd64", "#1 SMP Debian 6.1.27-1 (2023-05-08)", None, (6, 1, 27)),
+        ("5.4.0-12", "#15-Ubuntu", "Ubuntu 5.4.0-12.15-generic 5.4.8", (5, 4, 8)),
+        ("4.19.300", "#1", None, (4, 19, 255)),
+        ("6.18.0+", "", None, (6, 18, 0)),
+        ("strange", "Debian strange", "Ubuntu x", (0, 0, 0)),
+        ("6.1", "", None, (0, 0, 0)),
+    ],
+)
+def test_version_of_the_kernel(
+    release: str,
+    version: str,
+    signature: str | None,
+    expected: tuple[int, int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    system = os.uname_result(("Linux", "host", release, version, "x86_64"))
+    monkeypatch.setattr(os, "uname", lambda: system)
+    monkeypatch.setattr(proc, "read_text", lambda path: signature)
+    major, minor, patch = expected
+    assert proc.kernel_version() == major << 16 | minor << 8 | patch

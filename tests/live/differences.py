@@ -101,6 +101,14 @@ DIFFERENCES = {
     "fails unless one before it could be.",
     "load-uprobe-once": "uprobe.multi is attached once to each function of the file; bpftool "
     "attaches it for each name, and for those of other files to the first byte.",
+    "load-slots-last": "A map of maps may be described before what is put into it; bpftool then "
+    "fails to load the object.",
+    "load-linked-maps": "Files linked by gen object load when one has a map from the other; "
+    "bpftool does not find such a map.",
+    "load-hidden-maps": "A map that only its object sees is loaded; bpftool takes it for a static "
+    "one, and refuses the object.",
+    "load-unsigned-numbers": "A number of 32 bits in the definition of a map is what it is; "
+    "bpftool takes one from 2^31 on for a negative one.",
     "prog-top": "top shows which programs run, how often and how long; bpftool has no such "
     "command.",
     "output-errors": "Output that cannot be written is an error; bpftool pays no attention.",

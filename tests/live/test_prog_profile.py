@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import pybpftool.objects.prog.profiling as profiling
 from pybpftool.command import Options
 from pybpftool.errors import PybpftoolError
 from pybpftool.insn.asm import exit_, mov64_imm
@@ -19,7 +20,6 @@ from pybpftool.kernel import calls
 from pybpftool.kernel.handles import Prog
 from pybpftool.kernel.syscall import Fd
 from pybpftool.kernel.words import PROG_TYPES
-from pybpftool.objects.prog import profiling
 from pybpftool.objects.prog.profiling import Metric, Profiler
 from tests.live.compare import ours
 from tests.live.zoo import full_name

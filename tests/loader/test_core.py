@@ -126,6 +126,15 @@ def test_candidates_must_agree() -> None:
         done(core.BYTE_OFFSET, "0:0", 4, 0, kernel=target(again=128))
 
 
+def test_what_was_no_candidate_once_is_none_later() -> None:
+    """Of two types with the field asked for, one alone had the field that was asked for before."""
+    relocations = Core(local(), lambda: [target(again=128)])
+    for access, held, becomes in (("0:1", 4, 24), ("0:0", 0, 8)):
+        code = bytearray(struct.pack("=BBhi", MOV, 0, 0, held))
+        assert relocations.relocate(code, 0, CoreRelo(0, 4, access, core.BYTE_OFFSET)) is None
+        assert struct.unpack_from("=i", code, 4) == (becomes,)
+
+
 @pytest.mark.parametrize(
     ("name", "short"),
     [("a", "a"), ("a___b", "a"), ("a___b___c", "a___b"), ("___b", "___b"), ("a____b", "a____b")],

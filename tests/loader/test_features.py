@@ -43,6 +43,27 @@ def test_perf_links_are_known_by_their_refusal(answer: int, known: bool) -> None
         assert features.knows("perf_link") is known
 
 
+@pytest.mark.parametrize(
+    ("refusals", "known"),
+    [
+        ((errno.EBADF, errno.EINVAL), True),
+        ((errno.EINVAL,), False),  # no such links
+        ((errno.EBADF, errno.EBADF), False),  # links that take a thread for the process
+    ],
+)
+def test_uprobe_multi_links_are_known_by_two_refusals(refusals: tuple[int], known: bool) -> None:
+    left = list(refusals)
+    asked = []
+
+    def refuse(arm: Any) -> int:
+        asked.append(arm.uprobe_multi.pid)
+        return -left.pop(0)
+
+    with Tape(PROG_LOAD=lambda arm: new_fd(), LINK_CREATE=refuse):
+        assert features.knows("uprobe_multi") is known
+    assert asked == [0, 0xFFFFFFFF][: len(refusals)]
+
+
 @pytest.mark.parametrize(("answer", "symbol"), [(0, "__x64_sys_read"), (2, "__se_sys_read")])
 def test_system_calls_have_the_names_that_can_be_probed(
     answer: int, symbol: str, monkeypatch: pytest.MonkeyPatch

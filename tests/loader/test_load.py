@@ -1,21 +1,27 @@
-"""Loading on kernels that take less than a file has, played."""
+"""What a load does on kernels that refuse, or take less than a file has; all of them played."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pybpftool.btf import types
 from pybpftool.btf.reader import read_btf
+from pybpftool.errors import KernelError, PybpftoolError
 from pybpftool.insn import asm
 from pybpftool.insn.code import encode
 from pybpftool.loader import features
+from pybpftool.loader.ext import CoreRelo, Ext
 from pybpftool.loader.load import load
+from pybpftool.loader.maps import STRUCT_OPS
+from pybpftool.loader.read import read_object
 from pybpftool.loader.spec import MapSpec, ObjectSpec, ProgramSpec
 from tests.support.btf_builder import BtfBuilder
+from tests.support.elf_builder import EXIT, ElfBuilder
 from tests.support.tape import Tape, memory, new_fd
 
 ARRAY, SOCKET_FILTER = 2, 1
@@ -122,3 +128,44 @@ def test_a_kernel_whose_maps_cannot_be_mapped() -> None:
 def test_a_refusal_to_tie_maps_to_programs_is_no_failure() -> None:
     with played(PROG_BIND_MAP=-errno.EINVAL), load(an_object()) as loaded:
         assert len(loaded.programs) == 1
+
+
+def with_types(*maps: MapSpec) -> ObjectSpec:
+    types = BtfBuilder()
+    types.int("int", 4, signed=True)
+    types.float("float", 4)
+    found = ObjectSpec("made.o", "made")
+    found.btf = read_btf(types.blob())
+    found.maps += maps
+    return found
+
+
+def test_a_struct_ops_needs_its_types() -> None:
+    found = with_types(MapSpec("mine", "?.struct_ops", STRUCT_OPS))
+    found.operations["mine"] = {}
+    found.maps[0].contents = b""
+    smallest = takes(lambda blob: len(blob) <= 45, [])
+    with (
+        Tape(BTF_LOAD=smallest),
+        pytest.raises(KernelError, match="the BTF, without which there is no struct_ops"),
+    ):
+        load(found)
+
+
+def test_a_relocation_that_makes_no_sense_is_told_with_its_place(tmp_path: Path) -> None:
+    """Once: program, instruction and what is wrong."""
+    types = BtfBuilder()
+    types.int("int", 4, signed=True)
+    path = tmp_path / "made.o"
+    elf = ElfBuilder()
+    elf.symbol("one", elf.code("xdp"), 0, 16)
+    elf.section(".BTF", types.blob())
+    path.write_bytes(elf.blob())
+    found = read_object(str(path))
+    found.ext = Ext()
+    found.ext.core_relos["xdp"] = [CoreRelo(1, 1, "0", 99)]
+    assert found.programs[0].code == EXIT * 2
+    with pytest.raises(PybpftoolError) as caught, Tape():
+        load(found)
+    expected = "program 'one', instruction 1: CO-RE relocation of unknown kind 99"
+    assert caught.value.message == expected

@@ -23,13 +23,22 @@ def found(
     values: dict[int, Value] | None = None,
     contents: dict[int, bytes | None] | None = None,
     alone: set[int] | None = None,
+    tables: dict[int, list[int]] | None = None,
 ) -> str:
     """A letter for each slot: reached for sure (Y), perhaps (?), never (-)."""
     text = encode(insns)
-    slots = reached(bytearray(text), values or {}, contents or {}, alone or set())
+    slots = reached(bytearray(text), values or {}, contents or {}, alone or set(), tables or {})
     return "".join(
         {True: "Y", False: "?", None: "-"}[slots.get(at)] for at in range(len(text) // 8)
     )
+
+
+def test_a_table_of_jumps_leads_to_all_its_places() -> None:
+    """A number that nobody knows decides; what follows the jump is not come to from it."""
+    jump = Insn(code.JMP | code.JA | code.X, 1, 0, 0, 0)
+    program = asm.ld_map_value(1, 3, 0), CTX, jump, CALL, EXIT, ZERO, EXIT, CALL, EXIT
+    assert found(*program, tables={0: [4, 6]}) == "Y-YY????--"
+    assert found(*program) == "Y-YY------"
 
 
 def guarded(*before: Insn) -> list[Insn]:

@@ -124,6 +124,17 @@ def test_places_are_filled_in() -> None:
     assert btf.vlen(ids["main"]) == STATIC
 
 
+def test_the_symbols_know_better_than_a_linker() -> None:
+    """Its offsets count for what has no symbol."""
+    b = BtfBuilder()
+    number = b.int(signed=True)
+    one, other, third = (b.var(name, number) for name in ("one", "other", "third"))
+    data = b.datasec(".data", 12, [(one, 0, 4), (other, 0, 4), (third, 8, 4)])
+    sections = {".data": (12, {"one": 0, "other": 4})}
+    btf = read_btf(fix_datasecs(read_btf(b.blob()), sections))
+    assert (btf.size(data), btf.items(data)) == (12, ([one, other, third], [0, 4, 8], [4, 4, 4]))
+
+
 @pytest.mark.parametrize(
     ("sections", "says"),
     [

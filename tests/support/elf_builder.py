@@ -28,16 +28,20 @@ class ElfBuilder:
         known = {"flags": 0, "offset": len(self._body), "size": len(data), "link": 0, "info": 0}
         flags, offset, size, link, info = (known | fields).values()
         self._body += data
+        entry = {SYMTAB: 24, REL: 16}.get(type, 0)
         name_at = self.string(name)
-        self._sections.append((name_at, type, flags, 0, offset, size, link, info, 8, 0))
+        self._sections.append((name_at, type, flags, 0, offset, size, link, info, 8, entry))
         return len(self._sections) - 1
 
     def code(self, name: str, slots: int = 2) -> int:
         return self.section(name, EXIT * slots, flags=EXECUTABLE)
 
-    def symbol(self, name: str, section: int, value: int, size: int, info: int = 0x12) -> int:
-        """Number of the new symbol; a global function unless ``info`` says otherwise."""
-        packed = struct.pack("<IBBHQQ", self.string(name), info, 0, section, value, size)
+    def symbol(
+        self, name: str, section: int, value: int, size: int, info: int = 0x12, other: int = 0
+    ) -> int:
+        """Number of the new symbol; a global function unless ``info`` says otherwise, seen from
+        outside unless ``other`` says otherwise."""
+        packed = struct.pack("<IBBHQQ", self.string(name), info, other, section, value, size)
         self._symbols += packed
         return len(self._symbols) // 24 - 1
 

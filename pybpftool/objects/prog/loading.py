@@ -113,7 +113,7 @@ def _no_such_type(word: str) -> PybpftoolError:
 
 def _replacements(spec: ObjectSpec, given: list[tuple[int | str, Map]]) -> dict[int, Map]:
     found: dict[int, Map] = {}
-    names = [map.name for map in spec.maps]
+    names = [map.whole_name for map in spec.maps]
     by_index: list[tuple[int, Map]] = []
     for which, map in given:
         if isinstance(which, str):
@@ -234,7 +234,7 @@ def _pin_maps(options: Options, loaded: Loaded, pins: _Pins, directory: str) -> 
             if map.path:
                 raise PybpftoolError(f"map '{map.spec.name}' is pinned at {map.path} already")
             # no name in a bpf file system may hold a dot; bpftool changes those of the whole path
-            pins.pin(map.fd, f"{directory}/{map.spec.name}".replace(".", "_"))
+            pins.pin(map.fd, f"{directory}/{map.spec.whole_name}".replace(".", "_"))
     except PybpftoolError as error:
         raise PybpftoolError(f"failed to pin all maps: {error.message}") from error
 
