@@ -103,8 +103,8 @@ DIFFERENCES = {
     "attaches it for each name, and for those of other files to the first byte.",
     "load-slots-last": "A map of maps may be described before what is put into it; bpftool then "
     "fails to load the object.",
-    "load-linked-maps": "Files linked by gen object load when one has a map from the other; "
-    "bpftool does not find such a map.",
+    "load-linked-maps": "Maps and variables of files linked by gen object are where the symbols "
+    "say; bpftool does not find a map that one file had from another.",
     "load-hidden-maps": "A map that only its object sees is loaded; bpftool takes it for a static "
     "one, and refuses the object.",
     "load-unsigned-numbers": "A number of 32 bits in the definition of a map is what it is; "
