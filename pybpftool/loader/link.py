@@ -62,7 +62,7 @@ def link(found: ObjectSpec, program: ProgramSpec) -> Linked:
     linked = Linked()
     places: dict[int, int] = {}
     waiting: list[tuple[int, int, bool]] = []
-    starts = [each.slot for each in found.functions]
+    functions = {each.slot: each for each in found.functions}
 
     def append(function: FunctionSpec) -> Iterator[tuple[int, int, bool]]:
         base = len(linked.code) // SLOT
@@ -83,14 +83,13 @@ def link(found: ObjectSpec, program: ProgramSpec) -> Linked:
             target = call[1]
             waiting.append(call)
             if target not in places:
-                at = bisect_left(starts, target)
-                if at == len(starts) or starts[at] != target:
+                if target not in functions:
                     raise BadData(
                         f"program '{program.name}' calls instruction {target} of .text,"
                         " where no function begins"
                     )
                 places[target] = len(linked.code) // SLOT
-                open_calls.append(append(found.functions[at]))
+                open_calls.append(append(functions[target]))
 
     follow(append(program))
     catchers = found.catchers.get(program.name, [])

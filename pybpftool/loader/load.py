@@ -344,9 +344,8 @@ class _Load:
             try:
                 reason = self.core.relocate(code.code, slot, relo)
             except PybpftoolError as error:
-                what = f"instruction {slot}: "
-                message = f"program '{name}', {what}{error.message.removeprefix(what)}"
-                raise PybpftoolError(message) from error
+                what = f"program '{name}', instruction {slot}"
+                raise PybpftoolError(f"{what}: {error.message}") from error
             if reason is not None:
                 reasons[slot] = reason
 
