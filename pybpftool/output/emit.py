@@ -6,7 +6,6 @@ import sys
 
 from ..command import ALWAYS, AUTO, PLAIN, PRETTY, Live, Many, One
 from ..errors import FAILURE, PybpftoolError, during
-from .json_writer import closing, dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,10 +110,15 @@ class Console:
         """The one sentence of an error: on stderr, or the document itself in JSON mode."""
         if self.json and self._file is None:  # a file that failed is not kept, nor its document
             if not error.told:
-                self.write(dumps(told(error), pretty=self.form == PRETTY, depth=self.depth))
+                self.write(self._document(told(error)))
         elif error.message:
             hint = f"Hint: {error.hint}\n" if error.hint else ""
             self.complain(f"Error: {error.message}\n{hint}")
+
+    def _document(self, record: Any) -> str:
+        from .json_writer import dumps
+
+        return dumps(record, pretty=self.form == PRETTY, depth=self.depth)
 
     def show(self, result: One | Many | Bulk) -> int:
         """Write a result; gives the exit status.
@@ -123,9 +127,7 @@ class Console:
         """
         if isinstance(result, One):
             self.write(
-                dumps(result.record, pretty=self.form == PRETTY, depth=self.depth)
-                if self.json
-                else _plain(result.plain, result.record)
+                self._document(result.record) if self.json else _plain(result.plain, result.record)
             )
         elif isinstance(result, Live) and self._on_terminal():
             from .live import watch
@@ -206,6 +208,8 @@ def array(records: Iterable[Any], form: str, depth: int) -> Iterator[str]:
 
     An error among them is the last record, and raised when the array is whole.
     """
+    from .json_writer import closing, dumps
+
     pretty = form == PRETTY
     mark = "["
     failed: PybpftoolError | None = None
