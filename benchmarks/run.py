@@ -67,7 +67,8 @@ class Sample:
 
     def __init__(self, argv: Sequence[str], out: int) -> None:
         begun = time.perf_counter()
-        process = subprocess.Popen(argv, stdout=out, stderr=subprocess.DEVNULL)
+        # not beside the sources, which a bare interpreter would import in the place of the package
+        process = subprocess.Popen(argv, stdout=out, stderr=subprocess.DEVNULL, cwd="/")
         _, status, usage = os.wait4(process.pid, 0)
         self.seconds = time.perf_counter() - begun
         self.memory = usage.ru_maxrss / 1024
