@@ -101,6 +101,8 @@ DIFFERENCES = {
     "fails unless one before it could be.",
     "load-uprobe-once": "uprobe.multi is attached once to each function of the file; bpftool "
     "attaches it for each name, and for those of other files to the first byte.",
+    "load-leaves-nothing": "A load that fails takes the pins away that it made; bpftool leaves "
+    "maps that are pinned by their names.",
     "load-slots-last": "A map of maps may be described before what is put into it; bpftool then "
     "fails to load the object.",
     "load-linked-maps": "Maps and variables of files linked by gen object are where the symbols "

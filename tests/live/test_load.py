@@ -347,6 +347,33 @@ def maps_in_order(*names: str) -> bytes:
     return elf.blob()
 
 
+def test_load_leaves_nothing(both: Both, compiled: Any, place: str, pins: str) -> None:
+    """A map that has its place already cannot be pinned at another, too."""
+    stays = Path("/sys/fs/bpf/pytest_stays")
+    mounted = os.path.ismount(stays.parent)
+    if not mounted:
+        subprocess.run(["mount", "-t", "bpf", "bpf", str(stays.parent)], check=True)
+    text = """
+        struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, int);
+                 __type(value, int); __uint(pinning, 1); } pytest_stays SEC(".maps");
+        SEC("xdp") int one(void *ctx) {
+            int k = 0;
+            return !!bpf_map_lookup_elem(&pytest_stays, &k);
+        }
+    """
+    line = ["prog", "loadall", compiled("stays", text), place, "pinmaps", f"{pins}/maps"]
+    assert ours(*line).status == 255
+    assert not stays.exists()
+    try:
+        assert both.reference(*line).status != 0
+        assert stays.exists()
+    finally:
+        stays.unlink(missing_ok=True)
+        shutil.rmtree(f"{pins}/maps", ignore_errors=True)
+        if not mounted:
+            subprocess.run(["umount", str(stays.parent)], check=True)
+
+
 @pytest.mark.parametrize("names", [("inner", "outer"), ("outer", "inner")])
 def test_load_slots_last(
     names: tuple[str, str], both: Both, place: str, pins: str, tmp_path: Path
