@@ -7,6 +7,8 @@ beyond their size or would need absurdly much are refused on the way.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from ..errors import BadData
 from . import types
 from .compiled import Compiled, Hole, covered
@@ -67,7 +69,7 @@ def size_of_value(btf: Btf, id: int) -> int:
     raise btf.bad(id, "refers to itself, or to too many types in a row")
 
 
-class Walk:
+class Walk(ABC):
     """What is left of one value, in order: ``pieces``, of ``weight`` characters.
 
     ``exact``: for which bits of a value they tell of is kept.  ``is_source``: literals are Python
@@ -252,55 +254,55 @@ class Walk:
 
     # -------------------------------------------------------------- each one's own
 
+    @abstractmethod
     def another(self) -> Walk:
         """A walk by the same rules that has nothing yet."""
-        raise NotImplementedError
 
     def ending(self, bracket: str, depth: int) -> str:
         """The end of what holds something; ``depth``: brackets open around it."""
         return bracket
 
+    @abstractmethod
     def put_nothing(self, instead: str) -> None:
         """Leave what stands where no value can be."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put_int(self, type: types.Int, at: int, end: int) -> None:
         """Leave a number."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put_enum(self, type: types.Enum, at: int, end: int) -> None:
         """Leave an enumerator."""
-        raise NotImplementedError
 
     def put_ptr(self, type: types.Reference, at: int, end: int) -> None:
         """Leave an address: a number, if it is nothing else to somebody."""
         self.scalar(type, at, end, "Q", 8)
 
+    @abstractmethod
     def put_float(self, type: types.Float, at: int, end: int) -> None:
         """Leave a floating point number."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put_composite(
         self, type: types.Composite, at: int, end: int, depth: int, level: int
     ) -> None:
         """Leave a struct or union."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put_var(self, type: types.Var, at: int, end: int, depth: int, level: int) -> None:
         """Leave a variable."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put_datasec(self, type: types.Datasec, at: int, end: int, depth: int, level: int) -> None:
         """Leave the variables of a section."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put_characters(self, element: types.Type, at: int, count: int, ending: str) -> None:
         """Leave an array of characters: a string if it holds one, else its elements."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put_repeated(self, elements: Compiled, at: int, count: int, size: int, mask: bytes) -> None:
         """Leave elements of ``size`` bytes from byte ``at`` on, which have a function of their own.
 
         ``mask``: which bits of one element are told of.
         """
-        raise NotImplementedError
