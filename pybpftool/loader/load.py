@@ -20,6 +20,7 @@ from ..kernel.syscall import Closing
 from . import maps, spec
 from .kernels import Kernel
 from .link import link
+from .mapdefs import MAPS_OF_MAPS, PROG_ARRAY
 from .sanitize import fix_datasecs, sanitize
 
 TYPE_CHECKING = False
@@ -40,7 +41,6 @@ _KPROBE, _STRUCT_OPS = 2, 27
 _UPROBE_MULTI = 48
 """BPF_TRACE_UPROBE_MULTI."""
 _USDT = "usdt", "usdt.s"
-_PROG_ARRAY = 3
 _NO_KFUNC = 2002000000
 """The first of the helpers that are called in the place of missing functions, as in libbpf."""
 _LOG, _LARGEST_LOG = (1 << 24) - 1, 1 << 26
@@ -276,7 +276,7 @@ class _Load:
                 self.maps[index] = self._map(index, wanted)
                 self.loaded.maps.append(self.maps[index])
         for map in self.loaded.maps:
-            if map.spec.type in (12, 13):
+            if map.spec.type in MAPS_OF_MAPS:
                 inner = [(slot, self._named(name)) for slot, name in map.spec.slots.items()]
                 maps.put(map.spec, map.fd, inner)
 
@@ -313,7 +313,7 @@ class _Load:
     def _fill_prog_arrays(self) -> None:
         programs = {each.spec.name: each.fd for each in self.loaded.programs}
         for map in self.loaded.maps:
-            if map.spec.type != _PROG_ARRAY:
+            if map.spec.type != PROG_ARRAY:
                 continue
             things = [(slot, programs.get(name)) for slot, name in map.spec.slots.items()]
             maps.put(map.spec, map.fd, [(slot, fd) for slot, fd in things if fd is not None])

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from ..btf.spec import Btf
 
-PROG_ARRAY, ARRAY_OF_MAPS, HASH_OF_MAPS = 3, 12, 13
+PROG_ARRAY, MAPS_OF_MAPS = 3, (12, 13)
+"""Types of maps into which others, or programs, are put (enum bpf_map_type of linux/bpf.h)."""
 
 _NUMBERS = {
     "type": "type",
@@ -93,7 +94,7 @@ def _definition(
 
 def _inner(btf: Btf, outer: MapSpec, type_id: int, label: str, *, relaxed: bool) -> MapSpec | None:
     """What a map of maps holds; None for one of programs."""
-    if outer.type not in (PROG_ARRAY, ARRAY_OF_MAPS, HASH_OF_MAPS):
+    if outer.type not in (PROG_ARRAY, *MAPS_OF_MAPS):
         raise BadData(f"{label}: only maps of maps and of programs have such")
     _take_size(outer, "value_size", 4, label)
     array = btf.type(btf.skip_modifiers(type_id, typedefs=True))

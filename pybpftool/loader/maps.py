@@ -8,6 +8,7 @@ import struct
 from ..errors import KernelError, PybpftoolError, during
 from ..kernel import calls
 from ..kernel.proc import page_size, possible_cpus
+from .mapdefs import MAPS_OF_MAPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 PERF_EVENT_ARRAY, RINGBUF, USER_RINGBUF, ARENA, STRUCT_OPS = 4, 27, 31, 33, 26
 INSN_ARRAY = 34
-_MAPS_OF_MAPS = (12, 13)
 _WITHOUT_BTF = (PERF_EVENT_ARRAY, 8, 7, 12, 13, 14, 25, 16, 17, 15, 18, 22, 23, ARENA)
 """Types of which the kernel takes no types of keys and values."""
 WITHOUT_ENTRIES = (PERF_EVENT_ARRAY, 19, 21, 24, 28, 29, 32)
@@ -39,7 +39,7 @@ def create(
     ``features``; ``fields``: further ones of BPF_MAP_CREATE.  KernelError, naming the map."""
     with during(f"map '{wanted.name}'"):
         inner = None
-        if wanted.type in _MAPS_OF_MAPS and wanted.inner is not None:
+        if wanted.type in MAPS_OF_MAPS and wanted.inner is not None:
             inner = create(wanted.inner, btf, knows)
             fields["inner_map_fd"] = int(inner.__index__())
         try:

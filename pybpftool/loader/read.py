@@ -14,7 +14,7 @@ from ..kernel.proc import page_size
 from . import spec
 from .ext import read_ext
 from .kinds import kind_of, target_of
-from .mapdefs import user_maps
+from .mapdefs import PROG_ARRAY, user_maps
 from .sanitize import EXTERN, GLOBAL, STATIC
 from .spec import ExternSpec, FunctionSpec, MapSpec, ObjectSpec, ProgramSpec, Reference
 
@@ -234,7 +234,7 @@ def _initial_slots(file: ElfFile, section: Section, found: ObjectSpec) -> None:
         size = heads[owner.name] if owner is not None else 0
         if owner is None or at - owner.offset < size or (at - owner.offset - size) % 8:
             raise BadData(f"byte {at} of section .maps is no slot of a map")
-        wanted = elf.FUNC if owner.type == 3 else elf.OBJECT
+        wanted = elf.FUNC if owner.type == PROG_ARRAY else elf.OBJECT
         if symbol.type != wanted:
             raise BadData(f"map '{owner.name}': '{symbol.name}' cannot be put into it")
         owner.slots[(at - owner.offset - size) // 8] = symbol.name
